@@ -1,0 +1,64 @@
+# make demo: set everything up and run the main job on built-in data. make test: set everything up and run the tests.
+# For another build of torch, point SUBGRID_CONSTRAINTS at a constraints file of your own.
+
+PYTHON ?= python3
+VENV ?= .venv
+SUBGRID_CONSTRAINTS ?= constraints.txt
+DEMO ?= demo
+
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c $(SUBGRID_CONSTRAINTS)
+STAMPS := pyproject.toml $(SUBGRID_CONSTRAINTS)
+
+.PHONY: help demo test check cover format wheel bench clean
+
+help:
+	@echo "make demo    set up and run the main job on built-in data, ending with a report"
+	@echo "make test    set up and run every test that needs no network"
+	@echo "make check   lint, format, types, layers"
+	@echo "make format  let ruff format and mend"
+	@echo "make bench   ratios of speed, each of two things in one run"
+	@echo "make wheel   build the wheel into dist/"
+	@echo "make clean   remove what make made"
+
+$(BIN)/python:
+	@echo "making the environment $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "subgrid needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: $(STAMPS) | $(BIN)/python
+	@echo "installing subgrid (about a minute)"
+	@$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	@echo "installing what the tests and checks need"
+	@$(INSTALL) -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.base
+	@rm -rf $(DEMO)
+	@$(BIN)/subgrid demo --out $(DEMO)
+
+test: $(VENV)/.dev
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+check: $(VENV)/.dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev
+	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+wheel: $(VENV)/.dev
+	@$(BIN)/pip wheel --quiet --no-deps -w dist .
+
+clean:
+	rm -rf $(VENV) $(DEMO) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*

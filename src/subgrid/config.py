@@ -1,0 +1,307 @@
+"""Configuration: one TOML of a dozen lines over a recipe, checked at the door.
+
+A user's file names a system and a data set; `recipes/<system>.toml` supplies the rest; what the file or `--set key=value` says
+wins. Unknown keys and wrong types are refused with the key, what was found and the nearest valid choice.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from subgrid.errors import ConfigError, nearest
+
+Table = dict[str, Any]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+LENGTHS = ("updates", "epochs", "seconds")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=False, frozen=True, validate_default=True)
+
+
+class DataConfig(_Strict):
+    """What to read, how to pair it, how to split it."""
+
+    source: str | list[str] | None = None
+    variables: list[str] = Field(min_length=1)
+    factor: Annotated[int, Field(ge=2, le=64)] = 4
+    coarsen: Literal["mean", "bilinear"] = "mean"
+    coarse_source: str | list[str] | None = None
+    train: tuple[str, str] | None = None
+    valid: tuple[str, str] | None = None
+    test: tuple[str, str] | None = None
+    gap: str = "0h"
+    season: Literal["MAM", "JJA", "SON", "DJF"] | None = None
+    select: dict[str, str | int | float] = {}
+    static: list[str] = []
+    static_source: str | list[str] | None = None
+    start: str | None = None
+    step: str | None = None
+
+
+class PartConfig(BaseModel):
+    """A model by name, with the options of its constructor."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @property
+    def options(self) -> Table:
+        """Everything but the name."""
+        return dict(self.model_extra or {})
+
+
+class LossConfig(BaseModel):
+    """A loss term's weight, with the options of its constructor."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    weight: Annotated[float, Field(ge=0.0)]
+
+    @property
+    def options(self) -> Table:
+        """Everything but the weight."""
+        return dict(self.model_extra or {})
+
+
+class ContentConfig(_Strict):
+    """The content-only stage before the discriminator comes in; `share` of the training length, 0 for none, 1 for all."""
+
+    share: Share = 0.0
+    learning_rate: Positive | None = None
+    losses: dict[str, LossConfig] = {}
+
+
+class TrainConfig(_Strict):
+    """Length, optimiser, schedule, validation."""
+
+    updates: Count | None = None
+    epochs: Positive | None = None
+    seconds: Positive | None = None
+    batch: Count = 16
+    patch: Annotated[int, Field(ge=8)] = 64
+    learning_rate: Positive = 1e-4
+    discriminator_learning_rate: Positive | None = None
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: Share = 0.0
+    ema: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    flips: bool = False
+    validate_every: Count = 100
+    validation_fields: Count = 8
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainConfig:
+        given = [name for name in LENGTHS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"got {' and '.join(given) or 'no training length'}, expected exactly one of {', '.join(LENGTHS)}"
+            )
+        return self
+
+
+class Config(_Strict):
+    """Everything that a run depends on."""
+
+    system: str
+    summary: str = ""
+    family: str = ""
+    seed: Annotated[int, Field(ge=0)] = 0
+    data: DataConfig
+    generator: PartConfig
+    discriminator: PartConfig | None = None
+    content: ContentConfig = ContentConfig()
+    losses: dict[str, LossConfig] = {}
+    train: TrainConfig = TrainConfig(updates=1000)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        if self.content.share > 0 and not self.content.losses:
+            raise ValueError("content.losses: a content stage needs at least one loss")
+        if "adversarial" in self.content.losses:
+            raise ValueError(
+                "content.losses.adversarial: the content stage has no discriminator; put it under [losses]"
+            )
+        if self.train.patch % self.data.factor:
+            raise ValueError(f"train.patch: {self.train.patch} is no multiple of data.factor {self.data.factor}")
+        if self.adversarial and self.discriminator is None:
+            raise ValueError("discriminator: the adversarial loss needs one; add a [discriminator] table")
+        return self
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether any stage trains a discriminator."""
+        return self.content.share < 1 and "adversarial" in self.losses and self.losses["adversarial"].weight > 0
+
+
+def recipe_names() -> list[str]:
+    """Names of the shipped systems, those of the study as `published/NAME`."""
+    root = resources.files("subgrid") / "recipes"
+    top = [p.name.removesuffix(".toml") for p in root.iterdir() if p.name.endswith(".toml")]
+    published = [
+        f"published/{p.name.removesuffix('.toml')}" for p in (root / "published").iterdir() if p.name.endswith(".toml")
+    ]
+    return sorted(top) + sorted(published)
+
+
+def load_recipe(system: str) -> Table:
+    """The settings that a system's recipe file supplies.
+
+    Args:
+        system: a shipped name, or the path of a TOML file of the same form.
+
+    Raises:
+        ConfigError: if there is no such recipe.
+    """
+    if system.endswith(".toml"):
+        return _read_toml(Path(system))
+    if system not in recipe_names():
+        raise ConfigError(f"system: no recipe called {system!r}.{nearest(system, recipe_names())}")
+    file: Traversable = resources.files("subgrid") / "recipes" / f"{system}.toml"
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+def load_config(config: str | Path | Mapping[str, Any] | Config, overrides: Iterable[str] = ()) -> Config:
+    """Read, complete and check a configuration.
+
+    Args:
+        config: a TOML file, the `config.json` of a run, a mapping of the same form (keys may be dotted), or a `Config`.
+        overrides: settings of the form `key=value` with a dotted key; the value is read as TOML, else as text.
+
+    Returns:
+        The resolved configuration; relative source paths stay relative to the working directory.
+
+    Raises:
+        ConfigError: for a missing file, a syntax error, an unknown key, a wrong type or value.
+    """
+    if isinstance(config, Config):
+        raw, where = config.model_dump(mode="json", exclude_none=True), "the given configuration"
+    elif isinstance(config, Mapping):
+        raw, where = _expand(config), "the given settings"
+    else:
+        raw, where = _read_file(Path(config)), str(config)
+    for text in overrides:
+        raw = _merge(raw, _override(text))
+    system = raw.get("system", "srgan")
+    if not isinstance(system, str):
+        raise ConfigError(f"{where}: system: got {system!r}, expected a name.{nearest(str(system), recipe_names())}")
+    recipe = {**load_recipe(system), "system": system}
+    if any(name in raw.get("train", {}) for name in LENGTHS):
+        recipe["train"] = {k: v for k, v in recipe.get("train", {}).items() if k not in LENGTHS}
+    try:
+        return Config.model_validate(_merge(recipe, raw))
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_explain(error)}") from None
+
+
+def _read_file(path: Path) -> Table:
+    """Read TOML or JSON."""
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; give the TOML file of a configuration (for a run, its config.json).")
+    if not path.is_file():
+        near = nearest(path.name, (p.name for p in path.parent.glob("*.toml"))) if path.parent.is_dir() else ""
+        raise ConfigError(f"no configuration file {path}.{near}")
+    if path.suffix == ".json":
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise ConfigError(f"{path} is not readable JSON: {error}") from None
+    return _read_toml(path)
+
+
+def _read_toml(path: Path) -> Table:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"no recipe file {path}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not readable TOML: {error}") from None
+
+
+def _override(text: str) -> Table:
+    """`a.b=1` as a nested table."""
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise ConfigError(f"--set {text}: expected key=value, such as train.updates=500.")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    return _expand({key.strip(): parsed})
+
+
+def _expand(settings: Mapping[str, Any]) -> Table:
+    """Dotted keys as nested tables."""
+    out: Table = {}
+    for key, value in settings.items():
+        nested: Any = _expand(value) if isinstance(value, Mapping) else value
+        for part in reversed(str(key).split(".")):
+            nested = {part: nested}
+        out = _merge(out, nested)
+    return out
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
+    """`over` wins; tables are merged, everything else is replaced. A part of another name keeps none of the old options."""
+    out = dict(base)
+    for key, value in over.items():
+        old = out.get(key)
+        renamed = (
+            isinstance(value, Mapping)
+            and isinstance(old, Mapping)
+            and value.get("name", old.get("name")) != old.get("name")
+        )
+        both = isinstance(value, Mapping) and isinstance(old, Mapping) and not renamed
+        out[key] = _merge(old, value) if both and isinstance(old, Mapping) else value
+    return out
+
+
+def _explain(error: ValidationError) -> str:
+    """The first problems of a validation, each with key, what was found and what was expected."""
+    lines = []
+    for item in error.errors()[:3]:
+        path = [
+            str(part) for part in item["loc"] if str(part) != "str" and not str(part).startswith(("list[", "tuple["))
+        ]
+        key = ".".join(path)
+        if item["type"] == "extra_forbidden":
+            lines.append(f"unknown key {key}.{nearest(path[-1], _keys(path[:-1]))}")
+        elif item["type"] == "missing":
+            lines.append(f"{key} is missing: add it ({_describe(path)}).")
+        elif item["type"] == "value_error":
+            lines.append(f"{key + ': ' if key else ''}{str(item['ctx']['error'])}.")
+        else:
+            lines.append(f"{key}: got {item['input']!r}; {item['msg'][0].lower() + item['msg'][1:]}.")
+    return " ".join(dict.fromkeys(lines))
+
+
+def _model_at(path: list[str]) -> type[BaseModel] | None:
+    """The model that checks the table at a path."""
+    model: type[BaseModel] | None = Config
+    tables = {"data": DataConfig, "train": TrainConfig, "content": ContentConfig}
+    for part in path:
+        model = tables.get(part) if model is Config else None
+    return model
+
+
+def _keys(path: list[str]) -> list[str]:
+    model = _model_at(path)
+    return sorted(model.model_fields) if model else []
+
+
+def _describe(path: list[str]) -> str:
+    """An example of a key that is missing."""
+    examples = {"data": "[data] with source and variables", "data.variables": 'variables = ["t2m"]'}
+    return examples.get(".".join(path), "see the example configurations")

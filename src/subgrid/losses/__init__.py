@@ -1,0 +1,38 @@
+"""Losses: one class and one line in a table each.
+
+A content loss is called with `sr` and `hr`, standardised (b, c, H, W), and returns a scalar that carries a gradient to `sr`. An
+adversarial loss has two sides, `discriminator(real, fake)` and `generator(real, fake)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from subgrid.losses.adversarial import Vanilla
+from subgrid.losses.pixel import L1, MSE
+from subgrid.losses.structure import BoxSSIM
+
+
+class Adversarial(Protocol):
+    """The two sides of the game."""
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """The discriminator's loss from its outputs."""
+        ...
+
+    def generator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """The generator's loss from the discriminator's outputs."""
+        ...
+
+
+LOSSES: dict[str, Callable[..., nn.Module]] = {
+    "l1": L1,
+    "mse": MSE,
+    "ssim_box": BoxSSIM,
+}
+ADVERSARIAL: dict[str, Callable[[], Adversarial]] = {
+    "vanilla": Vanilla,
+}

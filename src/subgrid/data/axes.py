@@ -1,0 +1,265 @@
+"""Find the horizontal axes of a data set, and bring them into one form: north first, west first, unwrapped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cf_xarray  # noqa: F401  (adds the .cf accessor)
+import numpy as np
+import xarray as xr
+
+from subgrid.data.grid import HORIZONTAL, spatial_dims
+from subgrid.errors import GridError
+
+# Coordinates closer than this share of the grid spacing are the same: float32 files carry such noise.
+TOLERANCE = 1e-3
+
+_LENGTHS = {
+    "m",
+    "km",
+    "meter",
+    "meters",
+    "metre",
+    "metres",
+    "kilometer",
+    "kilometers",
+    "kilometre",
+    "kilometres",
+}
+
+# In the order of HORIZONTAL, which is that of preference: per axis the names that files without attributes use (lower case).
+_NAMES: tuple[tuple[set[str], set[str]], ...] = (
+    (
+        {"lat", "lats", "latitude", "latitudes", "nav_lat", "xlat", "ylat"},
+        {"lon", "lons", "long", "longitude", "longitudes", "nav_lon", "xlong", "xlon"},
+    ),
+    ({"rlat", "grid_latitude"}, {"rlon", "grid_longitude"}),
+    (
+        {"y", "yc", "yt", "nj", "j", "ny", "south_north", "northing", "projection_y_coordinate"},
+        {"x", "xc", "xt", "ni", "i", "nx", "west_east", "easting", "projection_x_coordinate"},
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The horizontal axes of one source and how to reach the normal form.
+
+    Attributes:
+        y_name, x_name: normal names, one of `subgrid.data.grid.HORIZONTAL`.
+        y_dim, x_dim: dimensions in the source.
+        y_original, x_original: names of the coordinates (else of the dimensions) in the source.
+        y, x: cell centres in normal order, y descending and x ascending (degrees, or the source's units).
+        y_order, x_order: what to pass to ``isel`` on the source's dimensions.
+        y_ascending, x_descending: orientation in the source.
+        west_edge: western edge of the first cell in the source's own longitudes (degrees), None if projected.
+        units: units of the projected axes.
+    """
+
+    y_name: str
+    x_name: str
+    y_dim: str
+    x_dim: str
+    y_original: str
+    x_original: str
+    y: np.ndarray
+    x: np.ndarray
+    y_order: slice | np.ndarray
+    x_order: slice | np.ndarray
+    y_ascending: bool
+    x_descending: bool
+    west_edge: float | None
+    units: str
+
+
+def find_grid(ds: xr.Dataset, wanted: Sequence[str], where: str) -> Grid:
+    """Find the horizontal axes that most of the wanted variables lie on, and normalise them.
+
+    Raises:
+        GridError: no such axes, or a grid that is curvilinear, unstructured, repeated or not monotonic.
+    """
+    y_dim, x_dim, y_coord, x_coord, kind = _find_pair(ds, wanted, where)
+    y_name, x_name = HORIZONTAL[kind]
+    # Axes without values count cells; rows keep the file's order, since nothing says where north is.
+    y_raw = _values(ds, y_coord, where) if y_coord else np.arange(ds.sizes[y_dim], dtype=float)[::-1]
+    x_raw = _values(ds, x_coord, where) if x_coord else np.arange(ds.sizes[x_dim], dtype=float)
+    for name, values in ((y_coord or y_dim, y_raw), (x_coord or x_dim, x_raw)):
+        if values.size < 2:
+            raise GridError(
+                f"{where}: the axis {name!r} has {values.size} cell; a field needs at least 2 along each axis. "
+                "Choose a file that holds a two-dimensional region."
+            )
+    y_ascending = bool(y_raw[-1] > y_raw[0])
+    y_order: slice | np.ndarray = slice(None, None, -1) if y_ascending else slice(None)
+    y = y_raw[y_order]
+    _require_monotonic(-y, y_coord or y_dim, where)
+    if y_name == "latitude" and np.abs(y).max() > 90.01:
+        raise GridError(
+            f"{where}: latitude {y_coord!r} reaches {np.abs(y).max():g} degrees, beyond the pole. "
+            "Check that the axis is not swapped with longitude or given in other units."
+        )
+    x, x_order, x_descending, west_edge = _normal_x(x_raw, x_coord or x_dim, x_name, where)
+    units = str(ds[y_coord].attrs.get("units", "1")) if y_coord else "1"
+    return Grid(
+        y_name, x_name, y_dim, x_dim, y_coord or y_dim, x_coord or x_dim, y, x, y_order, x_order,
+        y_ascending, x_descending, west_edge, units,
+    )  # fmt: skip
+
+
+def require_same_grid(first: xr.Dataset, first_name: str, other: xr.Dataset, other_name: str) -> None:
+    """Raise GridError, naming both and what differs, unless two normalised data sets share their grid."""
+    pair, other_pair = spatial_dims(first), spatial_dims(other)
+    head = f"the grids of {first_name} and {other_name} differ"
+    fix = "Regrid one onto the other (e.g. `cdo remapbil,GRID in.nc out.nc`) or open them apart."
+    if pair != other_pair:
+        raise GridError(f"{head}: axes {', '.join(pair)} against {', '.join(other_pair)}. {fix}")
+    for axis in pair:
+        a, b = first[axis].values, other[axis].values
+        if a.size != b.size:
+            raise GridError(f"{head}: {a.size} against {b.size} cells along {axis}. {fix}")
+        spacing = float(np.median(np.abs(np.diff(a))))
+        if np.abs(a - b).max() <= TOLERANCE * spacing:
+            continue
+        parts = [
+            f"{what} {u:g} against {v:g}"
+            for what, u, v in (
+                ("first", a[0], b[0]),
+                ("last", a[-1], b[-1]),
+                ("spacing", spacing, float(np.median(np.abs(np.diff(b))))),
+            )
+            if abs(u - v) > TOLERANCE * spacing
+        ]
+        raise GridError(f"{head} along {axis}: {', '.join(parts) or 'cells in between differ'}. {fix}")
+
+
+def _find_pair(ds: xr.Dataset, wanted: Sequence[str], where: str) -> tuple[str, str, str | None, str | None, int]:
+    """Give (y_dim, x_dim, y_coord, x_coord, kind) of the best pair of axes; see `find_grid`."""
+    for kind in range(len(HORIZONTAL)):
+        best: tuple[int, str, str, str | None, str | None] | None = None
+        for y_dim, y_coord in _candidates(ds, kind, 0):
+            for x_dim, x_coord in _candidates(ds, kind, 1):
+                count = sum({y_dim, x_dim} <= set(ds[name].dims) for name in wanted)
+                if y_dim == x_dim and count:
+                    raise GridError(
+                        f"{where}: the grid is unstructured (a reduced Gaussian grid or a mesh): latitude and "
+                        f"longitude both run along {y_dim!r}. Regrid it to a regular one first, e.g. "
+                        "`cdo remapbil,r360x180 in out.nc` or `cdo setgridtype,regular in out.nc`."
+                    )
+                if count and (best is None or count > best[0]):
+                    best = (count, y_dim, x_dim, y_coord, x_coord)
+        if best is not None:
+            _, y_dim, x_dim, y_coord, x_coord = best
+            if kind == 2:
+                _refuse_curvilinear(ds, y_dim, x_dim, y_coord, where)
+            return y_dim, x_dim, y_coord, x_coord, kind
+    # Only reached when no axis was recognised: a curvilinear grid with unusual dimension names still is one.
+    for name in wanted:
+        if ds[name].ndim >= 2:
+            _refuse_curvilinear(ds, str(ds[name].dims[-2]), str(ds[name].dims[-1]), None, where)
+    dims = ", ".join(f"{name} ({size})" for name, size in ds.sizes.items()) or "none"
+    raise GridError(
+        f"{where}: no pair of horizontal axes found; its dimensions are {dims}. Expected 1-D coordinates named or "
+        "described as latitude/longitude, rlat/rlon or y/x. Rename them (`ncrename`, xarray's rename) or set the "
+        "attribute axis = 'Y' and 'X'."
+    )
+
+
+def _candidates(ds: xr.Dataset, kind: int, side: int) -> list[tuple[str, str | None]]:
+    """List (dimension, coordinate or None) that may be the y (side 0) or x (side 1) axis of a kind."""
+    normal, known = HORIZONTAL[kind][side], _NAMES[kind][side]
+    names = {str(name) for name in ds.cf.standard_names.get(normal, [])}
+    if kind == 0:
+        names |= {str(name) for name in ds.cf.coordinates.get(normal, [])}
+    if kind == 2:
+        names |= {str(name) for name in ds.cf.axes.get("YX"[side], [])}
+    names |= {str(name) for name in ds.variables if str(name).lower() in known}
+    found: list[tuple[str, str | None]] = [
+        (str(ds[name].dims[0]), name) for name in sorted(names) if ds[name].ndim == 1
+    ]
+    taken = {dim for dim, _ in found}
+    return found + [
+        (str(dim), None)
+        for dim in ds.dims
+        if str(dim).lower() in known and dim not in ds.variables and dim not in taken
+    ]
+
+
+def _refuse_curvilinear(ds: xr.Dataset, y_dim: str, x_dim: str, y_coord: str | None, where: str) -> None:
+    """Raise GridError where latitude is two-dimensional and the axes are not true projection coordinates."""
+    names = {str(name) for name in ds.cf.coordinates.get("latitude", [])}
+    names |= {str(name) for name in ds.variables if str(name).lower() in _NAMES[0][0]}
+    two_dimensional = [name for name in sorted(names) if {y_dim, x_dim} <= set(ds[name].dims)]
+    if not two_dimensional:
+        return
+    if y_coord is not None:
+        attrs = ds[y_coord].attrs
+        if attrs.get("standard_name") == "projection_y_coordinate" or attrs.get("units") in _LENGTHS:
+            return
+    raise GridError(
+        f"{where}: the grid is curvilinear: {two_dimensional[0]!r} runs along both {y_dim!r} and {x_dim!r}, and "
+        "no 1-D projection coordinates with units are given. Regrid it to a regular grid first, e.g. "
+        "`cdo remapbil,r360x180 in.nc out.nc`, or with xESMF or xarray-regrid in Python."
+    )
+
+
+def _values(ds: xr.Dataset, name: str, where: str) -> np.ndarray:
+    values = ds[name].values
+    if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
+        raise GridError(
+            f"{where}: the coordinate {name!r} is not made of finite numbers (dtype {values.dtype}). "
+            "Mend the coordinate, or drop it so that cells are counted."
+        )
+    return values.astype(np.float64)
+
+
+def _normal_x(
+    raw: np.ndarray, name: str, x_name: str, where: str
+) -> tuple[np.ndarray, slice | np.ndarray, bool, float | None]:
+    """Give (x ascending, order for isel, x_descending, west edge) of raw x coordinates.
+
+    Longitudes round the globe start at the first cell at or after 0; regional ones are shifted by whole turns so
+    that their centre lies in -180..180. So the same cells have the same longitudes whatever the file's convention.
+    """
+    degrees = x_name != "projection_x_coordinate"
+    x = np.unwrap(raw, period=360.0) if degrees else raw
+    descending = bool(x[-1] < x[0])
+    if descending:
+        x = x[::-1]
+    _require_monotonic(x, name, where)
+    order: slice | np.ndarray = slice(None, None, -1) if descending else slice(None)
+    if not degrees:
+        return x, order, descending, None
+    spacing = float(np.median(np.diff(x)))
+    if x[-1] - x[0] > 360.0 - 0.5 * spacing:
+        repeated = int(np.sum(x > x[0] + 360.0 - 0.5 * spacing))
+        what = "column repeats the first" if repeated == 1 else f"{repeated} columns repeat the first ones"
+        raise GridError(
+            f"{where}: longitude {name!r} runs from {x[0]:g} to {x[-1]:g}, more than once round the globe: the last "
+            f"{what}. Drop what is repeated, e.g. `ds.isel({name}=slice(0, {x.size - repeated}))`."
+        )
+    west_edge = float(x[0] - 0.5 * spacing)
+    if abs(x[-1] - x[0] + spacing - 360.0) > 0.1 * spacing:
+        turns = np.floor(np.round((0.5 * (x[0] + x[-1]) + 180.0) / 360.0, 6))
+        return x - 360.0 * turns, order, descending, west_edge
+    slack = TOLERANCE * spacing
+    turned = np.mod(x + slack, 360.0) - slack
+    start = int(np.argmin(turned))
+    if start == 0:
+        return turned, order, descending, west_edge
+    positions = np.arange(x.size)[::-1] if descending else np.arange(x.size)
+    return np.roll(turned, -start), np.roll(positions, -start), descending, west_edge
+
+
+def _require_monotonic(values: np.ndarray, name: str, where: str) -> None:
+    """Raise GridError unless values ascend strictly."""
+    steps = np.diff(values)
+    if (steps > 0).all():
+        return
+    at = int(np.argmax(steps <= 0))
+    what = "repeats a value" if steps[at] == 0 else "changes direction"
+    raise GridError(
+        f"{where}: the coordinate {name!r} {what} near cell {at} ({abs(values[at]):g}, then "
+        f"{abs(values[at + 1]):g}). It must rise or fall steadily: sort it or drop the repeated cells "
+        f"(e.g. `ds.sortby({name!r}).drop_duplicates({name!r})`)."
+    )

@@ -1,0 +1,25 @@
+"""Figures of a run: maps, centre-row profile, power spectra and training curves.
+
+Arrays and tables in, `matplotlib.figure.Figure` out. Only matplotlib's object interface is used, so that no
+figure stays behind in a global list. A system keeps one colour and one dash pattern in every figure: truth
+black, the two interpolations green and blue, the trained system vermilion (Okabe and Ito's palette, made for
+colour-blind readers; dashes carry the same information in black-and-white print).
+"""
+
+from subgrid.figures.fields import maps, rmse_at
+from subgrid.figures.lines import NothingToDrawError, curves, profile, spectra
+from subgrid.figures.style import TRUTH, pretty_units, reading_order, system_styles, time_text
+
+__all__ = [
+    "TRUTH",
+    "NothingToDrawError",
+    "curves",
+    "maps",
+    "pretty_units",
+    "profile",
+    "reading_order",
+    "rmse_at",
+    "spectra",
+    "system_styles",
+    "time_text",
+]

@@ -1,0 +1,246 @@
+"""Figures of lines: centre-row profile, power spectra and training curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from subgrid.figures.style import (
+    FIXED,
+    GREY,
+    OTHERS,
+    TRUTH,
+    Array,
+    coordinate,
+    degrees,
+    pretty_units,
+    reading_order,
+    set_ticks,
+    system_styles,
+    tidy,
+    time_text,
+)
+
+
+class NothingToDrawError(ValueError):
+    """A history without a single measured value."""
+
+
+def _panels(count: int, heights: Sequence[float], *, columns: int = 1, width: float = 6.4) -> tuple[Figure, list[Axes]]:
+    """Start a figure of stacked panels that share x; `heights` in inches, one per row."""
+    figure = Figure(figsize=(width, sum(heights)), layout="constrained", facecolor="white")
+    grid = figure.subplots(len(heights), columns, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})
+    axes = list(grid.flat)
+    for ax in axes[count:]:
+        ax.remove()
+    for ax in axes[:count]:
+        tidy(ax)
+    return figure, axes[:count]
+
+
+def _legend(ax: Axes, columns: int) -> None:
+    ax.legend(
+        loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=columns, frameon=False, fontsize=10.5,
+        handlelength=1.9, columnspacing=1.2, borderaxespad=0.2,
+    )  # fmt: skip
+
+
+def profile(samples: xr.Dataset, variable: str, time: int) -> Figure:
+    """Draw the centre row of every system against the truth, and below it the differences.
+
+    Args:
+        samples: as for `maps`.
+        variable: which `V`.
+        time: index along `valid_time`.
+
+    Returns:
+        A figure with two axes: values, and system minus truth.
+    """
+    field = samples[variable].isel(valid_time=time)
+    y_dim, x_dim = (str(dim) for dim in field.dims[-2:])
+    row = field.isel({y_dim: field.sizes[y_dim] // 2})
+    x, x_label, x_kind = coordinate(field, x_dim, field.sizes[x_dim])
+    y, y_label, y_kind = coordinate(field, y_dim, field.sizes[y_dim])
+    names = reading_order(row["system"].values)
+    units = pretty_units(str(field.attrs.get("units", "")))
+    figure, (top, low) = _panels(2, (2.9, 1.7))
+    truth = row.sel(system=TRUTH).values
+    for name, (colour, dash) in system_styles(names).items():
+        values, width = row.sel(system=name).values, 2.4 if name == TRUTH else 1.6
+        top.plot(x, values, dash, color=colour, linewidth=width, label=name, zorder=2 if name == TRUTH else 3)
+        if name != TRUTH:
+            low.plot(x, values - truth, dash, color=colour, linewidth=1.4)
+    low.axhline(0.0, color="#000000", linewidth=1.0)
+    middle = float(y[field.sizes[y_dim] // 2])
+    where = degrees(round(middle, 2), y_kind) if y_kind != "other" else f"{y_label} {middle:g}"
+    when = time_text(samples["valid_time"].values[time])
+    figure.suptitle(f"{variable} along {where} · {when}", x=0.01, ha="left", fontsize=12, fontweight="bold")
+    unit = f" ({units})" if units else ""
+    top.set_ylabel(f"{variable}{unit}", fontsize=10.5)
+    low.set_ylabel(f"minus truth{unit}", fontsize=10.5)
+    low.set_xlabel(x_label, fontsize=10.5)
+    low.set_xlim(x[0], x[-1]) if x.size > 1 else None
+    set_ticks(low.xaxis, x_kind, float(np.ptp(x)), 6)
+    _legend(top, len(names))
+    return figure
+
+
+def _factor(spectra: xr.Dataset) -> int:
+    holder = spectra if "factor" in spectra.attrs else spectra["wavelength"]
+    return int(holder.attrs["factor"])
+
+
+def spectra(spectra: xr.Dataset, variable: str) -> Figure:
+    """Draw mean power against wavelength, and below it each system's power over the truth's.
+
+    Args:
+        spectra: `V(system, wavelength)`, wavelength in fine cells, attribute `factor`.
+        variable: which `V`.
+
+    Returns:
+        A figure with two axes: power (both axes logarithmic) and ratio. Longest wavelengths left; the coarse
+        grid's shortest wavelength, `2 * factor` fine cells, is marked in both.
+    """
+    power = spectra[variable]
+    wavelength = np.asarray(power["wavelength"].values, dtype=np.float64)
+    keep = np.isfinite(wavelength) & (wavelength > 0)
+    power, wavelength = power.isel(wavelength=keep), wavelength[keep]
+    nyquist = 2 * _factor(spectra)
+    truth = power.sel(system=TRUTH).values
+    figure, (top, low) = _panels(2, (2.9, 1.7))
+    peak = 1.0
+    for name, (colour, dash) in system_styles(reading_order(power["system"].values)).items():
+        values, width = power.sel(system=name).values, 2.4 if name == TRUTH else 1.6
+        top.loglog(wavelength, values, dash, color=colour, linewidth=width, label=name)
+        if name != TRUTH:
+            ratio = np.divide(values, truth, out=np.full(truth.shape, np.nan), where=truth > 0)
+            low.plot(wavelength, ratio, dash, color=colour, linewidth=1.6)
+            peak = float(np.nanmax([peak, *ratio]))
+    low.axhline(1.0, color="#000000", linewidth=1.2)
+    low.set_ylim(0.0, min(1.1 * peak, 2.5))
+    for ax in (top, low):
+        ax.axvline(nyquist, color=GREY, linewidth=1.2, linestyle=":")
+    top.annotate(
+        f"coarse grid's limit: {nyquist} cells", (nyquist, 0.06), xycoords=("data", "axes fraction"),
+        xytext=(-5, 0), textcoords="offset points", ha="right", color=GREY, fontsize=9.5,
+    )  # fmt: skip
+    floor = truth[truth > 0]
+    if floor.size:  # what has no power at all would flatten everything else
+        top.set_ylim(bottom=max(top.get_ylim()[0], 1e-3 * float(floor.min())))
+    low.set_xlim(wavelength.max(), wavelength.min())
+    low.xaxis.set_major_locator(LogLocator(base=2, numticks=12))
+    low.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    low.xaxis.set_minor_formatter(NullFormatter())
+    low.minorticks_off()
+    figure.suptitle(f"{variable}: mean power spectrum", x=0.01, ha="left", fontsize=12, fontweight="bold")
+    units = pretty_units(str(power.attrs.get("units", "")))
+    top.set_ylabel(f"power ({units})" if units else "power", fontsize=10.5)
+    low.set_ylabel("power / truth's", fontsize=10.5)
+    low.set_xlabel("wavelength (cells of the fine grid)", fontsize=10.5)
+    _legend(top, power.sizes["system"])
+    return figure
+
+
+_VALIDATION = {"valid_psnr": ("validation PSNR (dB)", "max"), "valid_rmse": ("validation RMSE", "min")}
+_LOSS_COLOURS = ("#0072B2", "#009E73", "#AA4499", "#8A6D00", "#56B4E9", "#555555", "#882255")
+
+
+def _filled(history: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    return [name for name in columns if name in history and history[name].notna().any()]
+
+
+def _line(ax: Axes, history: pd.DataFrame, column: str, label: str, **style: Any) -> tuple[Array, Array]:
+    """Draw one column over the updates that measured it (a lone value gets a dot); return both."""
+    measured = history[["step", column]].dropna().astype(float)
+    step, values = np.asarray(measured["step"]), np.asarray(measured[column])
+    ax.plot(step, values, label=label, marker="o" if step.size == 1 else None, **style)
+    return step, values
+
+
+def _validation(ax: Axes, history: pd.DataFrame, column: str) -> None:
+    title, better = _VALIDATION[column]
+    step, values = _line(ax, history, column, "trained system", color=OTHERS[0], linewidth=1.8)
+    best = int(values.argmax() if better == "max" else values.argmin())
+    ax.plot(step[best : best + 1], values[best : best + 1], "o", color=OTHERS[0], markersize=5)
+    ax.set_title(f"best {values[best]:.4g} at update {step[best]:,.0f}", loc="right", fontsize=9.5, color=GREY)
+    level = f"{column}_bilinear"
+    if _filled(history, [level]):
+        colour, dash = FIXED["bilinear"]
+        bilinear = float(history[level].dropna().iloc[-1])
+        ax.axhline(bilinear, color=colour, linestyle=dash, linewidth=1.6, label=f"bilinear {bilinear:.4g}")
+        _legend_inside(ax)
+    ax.set_ylabel(title, fontsize=10.5)
+    ax.ticklabel_format(axis="y", useOffset=False)
+
+
+def _legend_inside(ax: Axes) -> None:
+    ax.legend(loc="best", fontsize=9.5, framealpha=0.85, edgecolor="none", handlelength=1.8)
+
+
+def _losses(ax: Axes, history: pd.DataFrame, columns: Sequence[str]) -> None:
+    low = min(float(history[name].min()) for name in columns)
+    for name, colour in zip(columns, _LOSS_COLOURS * len(columns), strict=False):
+        generator = name.startswith("loss_")
+        label, colour = (name.removeprefix("loss_"), colour) if generator else ("discriminator", "#000000")
+        _line(ax, history, name, label, color=colour, linewidth=1.5, linestyle="-" if generator else ":")
+    if low > 0:
+        ax.set_yscale("log")
+    ax.set_ylabel("losses", fontsize=10.5)
+    _legend_inside(ax)
+
+
+def _views(ax: Axes, history: pd.DataFrame, columns: Sequence[str]) -> None:
+    colours = {"discriminator_real": "#000000", "discriminator_fake": OTHERS[0]}
+    for name in columns:
+        label = {"discriminator_real": "of truth", "discriminator_fake": "of generated"}[name]
+        _line(ax, history, name, label, color=colours[name], linewidth=1.5)
+    ax.set_ylabel("discriminator's view", fontsize=10.5)
+    _legend_inside(ax)
+
+
+def curves(history: pd.DataFrame, *, narrow: bool = False) -> Figure:
+    """Draw validation scores, losses and the discriminator's view over the updates.
+
+    Args:
+        history: the run's `history.csv`; cells empty where not measured. An empty panel is left out.
+        narrow: one column of panels for a phone rather than two.
+
+    Returns:
+        A figure with one axes each for PSNR, RMSE, losses and the discriminator's view, where measured.
+
+    Raises:
+        NothingToDrawError: if no column holds a value.
+    """
+    losses = _filled(
+        history,
+        [name for name in map(str, history.columns) if name.startswith("loss_")] + ["discriminator_loss"],
+    )
+    views = _filled(history, ["discriminator_real", "discriminator_fake"])
+    drawn: list[Any] = [partial(_validation, column=column) for column in _filled(history, list(_VALIDATION))]
+    drawn += [partial(_losses, columns=losses)] if losses else []
+    drawn += [partial(_views, columns=views)] if views else []
+    if not drawn:
+        raise NothingToDrawError("history has no measured column to draw")
+    columns = 1 if narrow or len(drawn) == 1 else 2
+    rows = -(-len(drawn) // columns)
+    figure, axes = _panels(len(drawn), (2.5,) * rows, columns=columns, width=6.4 * columns)
+    changes = history.loc[history["stage"].ne(history["stage"].shift()), ["step", "stage"]].iloc[1:]
+    for i, (ax, draw) in enumerate(zip(axes, drawn, strict=True)):
+        draw(ax, history)
+        for step, stage in changes.itertuples(index=False):
+            ax.axvline(step, color=GREY, linewidth=1.2, linestyle=":")
+            ax.annotate(f" {stage}", (step, 0.02), xycoords=("data", "axes fraction"), fontsize=9.5, color=GREY)
+        if i >= len(axes) - columns:
+            ax.set_xlabel("updates", fontsize=10.5)
+            ax.tick_params(labelbottom=True)
+            ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    return figure

@@ -1,0 +1,129 @@
+"""What all figures share: colours, units, time and degree texts, cell edges, axis dress."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+Array = npt.NDArray[Any]
+
+TRUTH = "truth"
+FIXED = {TRUTH: ("#000000", "-"), "bilinear": ("#009E73", "--"), "bicubic": ("#0072B2", "-.")}
+OTHERS = ("#D55E00", "#AA4499", "#8A6D00", "#56B4E9")
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+GREY = "#555555"
+
+
+def pretty_units(units: str) -> str:
+    """Write units as print does: ``m s-1`` becomes ``m s⁻¹``, ``(K)^2`` ``K²``; ``1`` (dimensionless) nothing."""
+    text = units.strip().replace("degC", "°C").replace("**", "^")
+    if text in ("1", "(1)", "(1)^2"):
+        return ""
+    text = re.sub(r"\(([^\W\d_]+)\)(?=\^)", r"\1", text)
+    return re.sub(r"(?<=[^\W\d_])\^?(-?\d+)|(?<=\))\^(\d+)", _raised, text)
+
+
+def _raised(found: re.Match[str]) -> str:
+    return (found[1] or found[2]).translate(_SUPERSCRIPT)
+
+
+def time_text(value: Any) -> str:
+    """Write a `datetime64` or `cftime` time to the minute, e.g. ``2018-10-12 06:00``."""
+    if isinstance(value, np.datetime64):
+        return str(np.datetime_as_string(value, unit="m")).replace("T", " ")
+    return str(value.strftime("%Y-%m-%d %H:%M"))
+
+
+def reading_order(systems: Iterable[Any]) -> list[str]:
+    """Order systems as every figure shows them: truth, interpolations, then the others as they come."""
+    names = [str(name) for name in systems]
+    return [name for name in FIXED if name in names] + [name for name in names if name not in FIXED]
+
+
+def system_styles(systems: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Give each system its colour and dash pattern, the same in every figure.
+
+    Args:
+        systems: names, in the order in which they are stored.
+
+    Returns:
+        Name to (hex colour, matplotlib line style).
+    """
+    others = [name for name in systems if name not in FIXED]
+    styles = {name: (OTHERS[i % len(OTHERS)], "-") for i, name in enumerate(others)}
+    return {name: FIXED.get(name) or styles[name] for name in systems}
+
+
+def coordinate(data: xr.DataArray, dim: str, cells: int) -> tuple[Array, str, str]:
+    """Return the centres of `dim` to draw at, the axis label, and the kind: lat, lon, or other.
+
+    Args:
+        data: the field that has `dim`.
+        dim: dimension name, fine or with the suffix `_coarse`.
+        cells: fine cells along this axis; places cells that have no coordinate.
+    """
+    name = dim.removesuffix("_coarse")
+    if dim not in data.coords:
+        step = cells / data.sizes[dim]
+        return (np.arange(data.sizes[dim]) + 0.5) * step - 0.5, "cell number", "other"
+    values = np.asarray(data[dim].values, dtype=np.float64)
+    if name in ("latitude", "longitude"):
+        return values, name, name
+    units = str(data[dim].attrs.get("units", ""))
+    if units in ("m", "metre", "metres", "meter", "meters"):
+        values, units = values / 1000.0, "km"
+    axis = name.replace("projection_", "").replace("_coordinate", "").replace("grid_", "rotated ")
+    units = "°" if units.startswith("degree") else units
+    return values, f"{axis} ({units})" if units else axis, "other"
+
+
+def cell_edges(centres: Array) -> Array:
+    """Place cell edges halfway between centres, the outer two by mirroring.
+
+    Args:
+        centres: (n), monotonic.
+
+    Returns:
+        (n + 1) edges in the same direction; a lone cell is one unit wide.
+    """
+    if centres.size == 1:
+        return np.array([centres[0] - 0.5, centres[0] + 0.5])
+    middle = (centres[1:] + centres[:-1]) / 2
+    return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+
+
+def degrees(value: float, kind: str) -> str:
+    """Write ``30°N`` or ``10°W``; a longitude beyond 180 is wrapped."""
+    if kind == "longitude":
+        value = (value + 180.0) % 360.0 - 180.0
+    if abs(value) < 1e-9:
+        return "0°"
+    if kind == "longitude" and abs(abs(value) - 180.0) < 1e-9:
+        return "180°"
+    letter = "NS" if kind == "latitude" else "EW"
+    return f"{abs(value):g}°{letter[int(value < 0)]}"
+
+
+def set_ticks(axis: Any, kind: str, span: float, count: int) -> None:
+    """Place about `count` round ticks; in degrees of a large domain, multiples of 30 and the like."""
+    steps = [1, 1.5, 3, 4.5, 6, 9, 10] if kind != "other" and span > 45 else [1, 2, 2.5, 5, 10]
+    axis.set_major_locator(MaxNLocator(count, steps=steps))
+    if kind != "other":
+        axis.set_major_formatter(FuncFormatter(lambda value, _: degrees(round(value, 6), kind)))
+
+
+def tidy(ax: Axes, size: float = 10) -> None:
+    """Light frame and grid; sizes set here because ticks are made only when drawn."""
+    ax.tick_params(labelsize=size, color="#888888", labelcolor="#222222")
+    for name, spine in ax.spines.items():
+        spine.set_color("#888888")
+        spine.set_visible(name in ("left", "bottom"))
+    ax.grid(True, color="#e4e4e4", linewidth=0.8)
+    ax.set_axisbelow(True)

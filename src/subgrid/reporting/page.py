@@ -1,0 +1,234 @@
+"""Lays the report out: figures with their texts, the template, the file."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from subgrid import figures
+from subgrid.errors import RunError
+from subgrid.files import replacing
+from subgrid.reporting.load import Run, load_run
+from subgrid.reporting.numbers import listed, run_labels, score_table, summary, verdict
+
+MAX_BYTES = 5_000_000
+START_DPI = 144
+LEAST_DPI = 40
+GREYS = 32  # of the 256 colours in the image of a map, for its text and lines
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as it stands in the page: `narrow` replaces `wide` on a phone."""
+
+    wide: Figure
+    alt: str
+    narrow: Figure | None = None
+
+
+def report(runs: Sequence[str | Path], out: str | Path) -> Path:
+    """Write one HTML file that shows how well runs did, and what they were.
+
+    The file holds its figures and needs no network. Its size stays under `MAX_BYTES`: figures are drawn at
+    `START_DPI` dots per inch, and where that makes the file too large with fewer, in proportion to the excess,
+    down to `LEAST_DPI`.
+
+    Args:
+        runs: run directories, each evaluated.
+        out: the HTML file; its folder is made if need be, an existing file replaced in one step.
+
+    Returns:
+        `out` as a path.
+
+    Raises:
+        RunError: no run given, one given twice, a directory missing or incomplete, a run not evaluated, or
+            `out` is a directory.
+    """
+    out = Path(out)
+    if out.is_dir():
+        raise RunError(f"{out} is a directory; expected the name of a file to write, e.g. {out / 'report.html'}.")
+    if not runs:
+        raise RunError("a report needs at least one run directory; got none.")
+    paths = [Path(path) for path in runs]
+    for i, path in enumerate(paths):
+        if path.resolve() in [other.resolve() for other in paths[:i]]:
+            raise RunError(f"{path} is given twice; name each run once.")
+    text = _render(_page([load_run(path) for path in paths]))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return out
+
+
+def _render(page: dict[str, Any]) -> str:
+    """Fill the template, the images as sharp as the size allows (see `report`)."""
+    template, dpi = _template(), START_DPI
+    while True:
+        text = template.render(page, dpi=dpi, png=partial(_data_uri, dpi=dpi))
+        size = len(text.encode())
+        if size < MAX_BYTES or dpi == LEAST_DPI:
+            return text
+        # fields with cells larger than a dot shrink more slowly than the number of dots
+        dpi = max(LEAST_DPI, int(dpi * min(0.85, (MAX_BYTES / size) ** 0.7)))
+
+
+def _template() -> jinja2.Template:
+    loader = jinja2.PackageLoader("subgrid", "templates")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("report.html.j2")
+
+
+def _data_uri(figure: Figure, *, dpi: int) -> str:
+    """Draw a figure as PNG; one with maps in a palette of its colour maps and greys, a quarter of the size."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    images = [image for ax in figure.axes for image in ax.get_images()]
+    maps = {image.get_cmap().name: image.get_cmap() for image in images}
+    if maps:
+        levels = np.linspace(0.0, 1.0, (256 - GREYS) // len(maps))
+        greys = np.linspace(0.0, 1.0, GREYS)[:, None].repeat(3, axis=1)
+        colours = np.concatenate([greys, *(cmap(levels)[:, :3] for cmap in maps.values())])
+        palette = Image.new("P", (1, 1))
+        palette.putpalette(np.round(255 * colours).astype(np.uint8).tobytes())
+        full, buffer = Image.open(buffer).convert("RGB"), io.BytesIO()
+        full.quantize(palette=palette, dither=Image.Dither.NONE).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _page(runs: Sequence[Run]) -> dict[str, Any]:
+    """Everything the template shows, figures not yet encoded."""
+    labels = run_labels([run.path for run in runs])
+    one = len(runs) == 1
+    title = f"{runs[0].system}: super-resolution report" if one else f"Super-resolution report on {len(runs)} runs"
+    return {
+        "title": title,
+        "verdict": verdict(runs[0]) if one else summary(runs, labels),
+        "table": score_table(runs, labels),
+        "runs": [_section(run, label) for run, label in zip(runs, labels, strict=True)],
+        "start_dpi": START_DPI,
+        "max_megabytes": MAX_BYTES // 1_000_000,
+    }
+
+
+def _section(run: Run, label: str) -> dict[str, Any]:
+    times = [figures.time_text(value) for value in run.samples["valid_time"].values]
+    return {
+        "label": label,
+        "system": run.system,
+        "verdict": verdict(run),
+        "facts": _facts(run),
+        "maps": {name: [(when, _map_picture(run, name, i)) for i, when in enumerate(times)] for name in run.variables},
+        "profiles": {name: _profile_picture(run, name, times[0]) for name in run.variables},
+        "spectra": {name: _spectra_picture(run, name) for name in run.variables},
+        "curves": _curves_picture(run),
+        "settings": _groups(run.config),
+        "provenance": {key.replace("_", " "): _provenance(key, value) for key, value in run.provenance.items()},
+    }
+
+
+def _facts(run: Run) -> list[tuple[str, str]]:
+    """The evaluation in a few words: term and text."""
+    about = run.evaluation
+    units = {name: figures.pretty_units(str(unit or "")) for name, unit in about["units"].items()}
+    # to the minute: a datetime64 has nanoseconds, which nobody reads
+    first, last = (re.sub(r"^(\d+-\d\d-\d\d)[T ](\d\d:\d\d)\S*$", r"\1 \2", str(t)) for t in about["period"])
+    return [
+        ("System", f"{run.system}, weights “{about['weights']}”"),
+        ("Generator", f"{about['parameters']:,} parameters"),
+        ("Factor", f"{about['factor']} fine cells per coarse cell, along each axis"),
+        ("Variables", ", ".join(f"{name} ({unit})" if unit else name for name, unit in units.items())),
+        ("Test times", f"{about['num_times']:,}, {first} to {last}"),
+    ]
+
+
+def _map_picture(run: Run, variable: str, time: int) -> Picture:
+    field = run.samples[variable]
+    units = figures.pretty_units(str(field.attrs.get("units", "")))
+    rmse = figures.rmse_at(run.samples, variable, time).items()
+    systems = ", ".join(f"{name} (RMSE {value:.3g} {units})".replace(" )", ")") for name, value in rmse)
+    when = figures.time_text(run.samples["valid_time"].values[time])
+    return Picture(
+        wide=figures.maps(run.samples, variable, time),
+        narrow=figures.maps(run.samples, variable, time, narrow=True),
+        alt=f"Maps of {variable} at {when}: coarse input, truth, {systems}, and each system's absolute error.",
+    )
+
+
+def _names(run: Run) -> str:
+    return listed([n for n in figures.reading_order(run.samples["system"].values) if n != figures.TRUTH], " and ")
+
+
+def _profile_picture(run: Run, variable: str, when: str) -> Picture:
+    alt = f"Lines of {variable} along the centre row at {when}: truth, {_names(run)}; below, each minus truth."
+    return Picture(wide=figures.profile(run.samples, variable, 0), alt=alt)
+
+
+def _spectra_picture(run: Run, variable: str) -> Picture:
+    alt = f"Mean power of {variable} against wavelength: truth, {_names(run)}; below, each divided by the truth's."
+    return Picture(wide=figures.spectra(run.spectra, variable), alt=alt)
+
+
+def _curves_picture(run: Run) -> Picture | None:
+    """The training curves; None for a run that has not measured anything yet."""
+    try:
+        wide, narrow = figures.curves(run.history), figures.curves(run.history, narrow=True)
+    except figures.NothingToDrawError:
+        return None
+    panels = ", ".join(ax.get_ylabel() for ax in wide.axes)
+    alt = f"Curves over {int(run.history['step'].max()):,} updates: {panels}."
+    return Picture(wide=wide, narrow=narrow, alt=alt)
+
+
+def _groups(config: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """Flatten a nested config to one table per section, inner keys joined by dots."""
+    plain = [(key, _text(value)) for key, value in config.items() if not isinstance(value, Mapping)]
+    groups = {key: list(_rows(value)) for key, value in config.items() if isinstance(value, Mapping)}
+    return {"general": plain, **groups} if plain else groups
+
+
+def _rows(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in section.items():
+        if isinstance(value, Mapping) and value:
+            yield from _rows(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", _text(value)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "not set"
+    if value in ({}, []):
+        return "none"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
+        return ", ".join(str(item) for item in value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _provenance(key: str, value: Any) -> dict[str, Any]:
+    """One entry, by how it is best shown: `rows`, `items`, `code` or `text`."""
+    if key == "command":
+        return {"code": value if isinstance(value, str) else shlex.join(map(str, value))}
+    if value in ("", [], {}, None):
+        return {"text": "none"}
+    if isinstance(value, Mapping):
+        return {"rows": list(_rows(value))}
+    if isinstance(value, list):
+        return {"items": [_text(item) for item in value]}
+    return {"text": _text(value)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
+from datetime import date, time
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -20,6 +21,7 @@ from subgrid.errors import ConfigError, nearest
 
 Table = dict[str, Any]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
 LENGTHS = ("updates", "epochs", "seconds")
@@ -91,11 +93,11 @@ class TrainConfig(_Strict):
     patch: Annotated[int, Field(ge=8)] = 64
     learning_rate: Positive = 1e-4
     discriminator_learning_rate: Positive | None = None
-    betas: tuple[Share, Share] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: Share = 0.0
-    ema: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    ema: Decay = 0.0
     flips: bool = False
     validate_every: Count = 100
     validation_fields: Count = 8
@@ -135,7 +137,9 @@ class Config(_Strict):
                 "content.losses.adversarial: the content stage has no discriminator; put it under [losses]"
             )
         if self.train.patch % self.data.factor:
-            raise ValueError(f"train.patch: {self.train.patch} is no multiple of data.factor {self.data.factor}")
+            patch, factor = self.train.patch, self.data.factor
+            best = max(-(-8 // factor), round(patch / factor)) * factor
+            raise ValueError(f"train.patch: {patch} is no multiple of data.factor {factor}; take {best}")
         if self.adversarial and self.discriminator is None:
             raise ValueError("discriminator: the adversarial loss needs one; add a [discriminator] table")
         return self
@@ -170,7 +174,7 @@ def load_recipe(system: str) -> Table:
     if system not in recipe_names():
         raise ConfigError(f"system: no recipe called {system!r}.{nearest(system, recipe_names())}")
     file: Traversable = resources.files("subgrid") / "recipes" / f"{system}.toml"
-    return tomllib.loads(file.read_text(encoding="utf-8"))
+    return _parse(file.read_text(encoding="utf-8"))
 
 
 def load_config(config: str | Path | Mapping[str, Any] | Config, overrides: Iterable[str] = ()) -> Config:
@@ -178,6 +182,7 @@ def load_config(config: str | Path | Mapping[str, Any] | Config, overrides: Iter
 
     Args:
         config: a TOML file, the `config.json` of a run, a mapping of the same form (keys may be dotted), or a `Config`.
+            The second and the last are resolved: they need no recipe any more.
         overrides: settings of the form `key=value` with a dotted key; the value is read as TOML, else as text.
 
     Returns:
@@ -192,18 +197,33 @@ def load_config(config: str | Path | Mapping[str, Any] | Config, overrides: Iter
         raw, where = _expand(config), "the given settings"
     else:
         raw, where = _read_file(Path(config)), str(config)
+    resolved = isinstance(config, Config) or (isinstance(config, str | Path) and Path(config).suffix == ".json")
+    over: Table = {}
     for text in overrides:
-        raw = _merge(raw, _override(text))
+        over = _merge(over, _override(text))
+    if resolved and over.get("system", raw.get("system")) != raw.get("system"):
+        raise ConfigError(f"{where}: system: it is resolved for {raw.get('system')!r}; start another from a TOML file.")
+    raw = _settle(raw, over)
+    try:
+        return Config.model_validate(raw if resolved else _settle(_recipe(raw, where), raw))
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_explain(error)}") from None
+
+
+def _recipe(raw: Table, where: str) -> Table:
+    """The recipe of the system that the settings name."""
     system = raw.get("system", "srgan")
     if not isinstance(system, str):
         raise ConfigError(f"{where}: system: got {system!r}, expected a name.{nearest(str(system), recipe_names())}")
-    recipe = {**load_recipe(system), "system": system}
-    if any(name in raw.get("train", {}) for name in LENGTHS):
-        recipe["train"] = {k: v for k, v in recipe.get("train", {}).items() if k not in LENGTHS}
-    try:
-        return Config.model_validate(_merge(recipe, raw))
-    except ValidationError as error:
-        raise ConfigError(f"{where}: {_explain(error)}") from None
+    return {**load_recipe(system), "system": system}
+
+
+def _settle(base: Table, over: Table) -> Table:
+    """`over` wins; a training length given there takes the place of any other."""
+    train, given = base.get("train"), over.get("train")
+    if isinstance(train, Mapping) and isinstance(given, Mapping) and any(name in given for name in LENGTHS):
+        base = {**base, "train": {k: v for k, v in train.items() if k not in LENGTHS}}
+    return _merge(base, over)
 
 
 def _read_file(path: Path) -> Table:
@@ -215,19 +235,36 @@ def _read_file(path: Path) -> Table:
         raise ConfigError(f"no configuration file {path}.{near}")
     if path.suffix == ".json":
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
+            table = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ConfigError(f"{path} is not readable JSON: {error}") from None
+        if not isinstance(table, dict):
+            raise ConfigError(f"{path} holds a {type(table).__name__}, expected the config.json of a run.")
+        return table
     return _read_toml(path)
 
 
 def _read_toml(path: Path) -> Table:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return _parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"no recipe file {path}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not readable TOML: {error}") from None
+
+
+def _parse(text: str) -> Table:
+    """Read TOML; dates without quotes are meant as text."""
+    table: Table = _dates_as_text(tomllib.loads(text))
+    return table
+
+
+def _dates_as_text(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _dates_as_text(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_dates_as_text(item) for item in value]
+    return value.isoformat() if isinstance(value, date | time) else value
 
 
 def _override(text: str) -> Table:
@@ -236,7 +273,7 @@ def _override(text: str) -> Table:
     if not sign or not key.strip():
         raise ConfigError(f"--set {text}: expected key=value, such as train.updates=500.")
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
+        parsed = _parse(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value.strip()
     return _expand({key.strip(): parsed})
@@ -268,29 +305,41 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
     return out
 
 
+_PATHS, _PERIOD = "a path, a glob or a list of them", 'two dates: ["2018-10-01", "2018-10-09"]'
+_EXPECTED = {
+    **dict.fromkeys(("data.source", "data.coarse_source", "data.static_source"), _PATHS),
+    **dict.fromkeys(("data.train", "data.valid", "data.test"), _PERIOD),
+    **dict.fromkeys(("data.variables", "data.static"), 'a list of names: ["t2m"]'),
+    "data.select": "one label a dimension: { level = 850 }",
+}
+
+
 def _explain(error: ValidationError) -> str:
     """The first problems of a validation, each with key, what was found and what was expected."""
-    lines = []
-    for item in error.errors()[:3]:
-        path = [
-            str(part) for part in item["loc"] if str(part) != "str" and not str(part).startswith(("list[", "tuple["))
-        ]
-        key = ".".join(path)
-        if item["type"] == "extra_forbidden":
-            lines.append(f"unknown key {key}.{nearest(path[-1], _keys(path[:-1]))}")
+    lines: dict[str, str] = {}  # a problem a key: each choice of a union brings one of its own
+    for item in error.errors():
+        path = [str(part) for part in item["loc"]]
+        key, found = ".".join(path), item["input"]
+        plain = next((known for known in _EXPECTED if key == known or key.startswith(f"{known}.")), None)
+        if plain and (key, item["type"]) != ("data.variables", "missing"):
+            lines[plain] = f"{plain}: got {found!r}, expected {_EXPECTED[plain]}."
+        elif item["type"] == "extra_forbidden":
+            lines[key] = f"unknown key {key}.{nearest(path[-1], _keys(path[:-1]))}"
         elif item["type"] == "missing":
-            lines.append(f"{key} is missing: add it ({_describe(path)}).")
+            lines[key] = f"{key} is missing: add it ({_describe(path)})."
         elif item["type"] == "value_error":
-            lines.append(f"{key + ': ' if key else ''}{str(item['ctx']['error'])}.")
+            lines[key] = f"{key + ': ' if key else ''}{item['ctx']['error']}."
+        elif item["type"] in {"model_type", "dict_type"}:
+            lines[key] = f"{key}: got {found!r}, expected a table: [{key}]."
         else:
-            lines.append(f"{key}: got {item['input']!r}; {item['msg'][0].lower() + item['msg'][1:]}.")
-    return " ".join(dict.fromkeys(lines))
+            lines[key] = f"{key}: got {found!r}; {item['msg'][0].lower() + item['msg'][1:]}."
+    return " ".join(list(lines.values())[:3])
 
 
 def _model_at(path: list[str]) -> type[BaseModel] | None:
     """The model that checks the table at a path."""
     model: type[BaseModel] | None = Config
-    tables = {"data": DataConfig, "train": TrainConfig, "content": ContentConfig}
+    tables: dict[str, type[BaseModel]] = {"data": DataConfig, "train": TrainConfig, "content": ContentConfig}
     for part in path:
         model = tables.get(part) if model is Config else None
     return model

@@ -1,0 +1,182 @@
+"""Patches for training, drawn at random in time and place, and scaled.
+
+Draws depend on the seed and the number of the update alone, so that a resumed run sees what an unbroken one would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from subgrid.data.grid import spatial_dims
+from subgrid.data.store import Store
+
+Field = npt.NDArray[np.float32]
+Component = Literal["x", "y"]
+
+MEMORY_LIMIT = 4 * 2**30  # bytes of fields kept in memory; larger splits are read from the store patch by patch
+
+
+class Batch(NamedTuple):
+    """Scaled samples: lr (b, c, h, w), hr (b, c, h*factor, w*factor), static (b, s, h*factor, w*factor), s may be 0."""
+
+    lr: Field
+    hr: Field
+    static: Field
+
+
+class Scaling(NamedTuple):
+    """Standardisation by the training split: (x - mean) / std, one value a variable."""
+
+    mean: Field
+    std: Field
+
+    def scale(self, fields: Field) -> Field:
+        """Physical units to standardised, channels on the third axis from the end."""
+        return ((fields - self.mean[:, None, None]) / self.std[:, None, None]).astype(np.float32)
+
+    def unscale(self, fields: Field) -> Field:
+        """Standardised to physical units."""
+        return (fields * self.std[:, None, None] + self.mean[:, None, None]).astype(np.float32)
+
+
+def scaling_of(statistics: Mapping[str, Mapping[str, float]], variables: list[str]) -> Scaling:
+    """The scaling of the given variables, in their order."""
+    pick = [[statistics[v][key] for v in variables] for key in ("mean", "std")]
+    return Scaling(np.array(pick[0], dtype=np.float32), np.array(pick[1], dtype=np.float32))
+
+
+def stack(fields: xr.Dataset, variables: list[str]) -> Field:
+    """Variables as channels: (n, c, y, x) where the fields have times, (c, y, x) where not; float32."""
+    arrays = [np.asarray(fields[v].values, dtype=np.float32) for v in variables]
+    return np.stack(arrays, axis=-3)
+
+
+def patch_shape(store: Store, patch: int) -> tuple[int, int]:
+    """Fine cells (rows, columns) of a patch: as asked, or the domain where that is smaller."""
+    y, x = spatial_dims(store.hr)
+    rows, columns = (min(patch // store.factor * store.factor, store.hr.sizes[d]) for d in (y, x))
+    return rows, columns
+
+
+class PatchSampler:
+    """Draws batches from one split of a store.
+
+    Every time is used once before any is used again; rows and columns are uniform over the places where the coarse
+    cells allow a patch, columns round the circle where the grid is periodic.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        split: str,
+        *,
+        patch: int,
+        batch: int,
+        seed: int,
+        flips: bool = False,
+        vectors: Mapping[str, Component] | None = None,
+        memory_limit: int = MEMORY_LIMIT,
+    ) -> None:
+        """Prepare to draw.
+
+        Args:
+            store: where from.
+            split: train, valid or test.
+            patch: fine cells along a side, a multiple of the factor; a smaller domain gives smaller patches.
+            batch: samples a draw.
+            seed: of all draws.
+            flips: mirror samples east-west and north-south at random; components across the mirror change sign.
+            vectors: which variables are vector components, `x` (eastward) or `y` (northward).
+            memory_limit: bytes; a split that needs more is read from disk patch by patch.
+        """
+        self._store, self._batch, self._seed = store, batch, seed
+        self._positions = store.positions(split)
+        self._rows, self._columns = (n // store.factor for n in patch_shape(store, patch))
+        self._flips = flips
+        kinds = [(vectors or {}).get(v) for v in store.variables]
+        # sign of each channel after a mirror (east-west, north-south)
+        self._signs = np.array([[-1 if kind == axis else 1 for kind in kinds] for axis in ("x", "y")], dtype=np.float32)
+        self._scaling = scaling_of(store.meta["statistics"], store.variables)
+        y, x = spatial_dims(store.lr)
+        self._num_rows, self._num_columns = store.lr.sizes[y], store.lr.sizes[x]
+        fine = 4 * self._num_rows * self._num_columns * store.factor**2 * len(store.variables) * self._positions.size
+        self._lr: Field | None = None
+        self._hr: Field | None = None
+        if fine <= memory_limit:
+            self._lr = stack(store.lr.isel(valid_time=self._positions), store.variables)
+            self._hr = stack(store.hr.isel(valid_time=self._positions), store.variables)
+        self._static = static_channels(store)
+        self._pass: tuple[int, npt.NDArray[np.int64]] | None = None
+
+    @property
+    def patches_per_epoch(self) -> int:
+        """Patches that cover every field of the split about once."""
+        places = (self._num_rows / self._rows) * (self._num_columns / self._columns)
+        return max(1, round(self._positions.size * places))
+
+    def draw(self, step: int) -> Batch:
+        """The batch of one update; the same for the same seed and step."""
+        rng = np.random.default_rng([self._seed, 1, step])
+        drawn = [self._sample(step * self._batch + j, rng) for j in range(self._batch)]
+        lr, hr, static = (np.stack(part) for part in zip(*drawn, strict=True))
+        return Batch(self._scaling.scale(lr), self._scaling.scale(hr), static)
+
+    def _sample(self, number: int, rng: np.random.Generator) -> tuple[Field, Field, Field]:
+        """One pair in physical units, with its static fields."""
+        epoch, place = divmod(number, self._positions.size)
+        time = int(self._order(epoch)[place])
+        row = int(rng.integers(self._num_rows - self._rows + 1))
+        free = self._num_columns if self._store.periodic else self._num_columns - self._columns + 1
+        column = int(rng.integers(free))
+        f = self._store.factor
+        lr = self._read("lr", time, (row, self._rows), (column, self._columns))
+        hr = self._read("hr", time, (row * f, self._rows * f), (column * f, self._columns * f))
+        columns = np.arange(column * f, (column + self._columns) * f) % self._static.shape[-1]
+        static = self._static[:, row * f : (row + self._rows) * f][:, :, columns]
+        return self._mirror(lr, hr, static, rng) if self._flips else (lr, hr, static)
+
+    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
+        """The order of times in one pass over the split; the last one drawn is kept."""
+        if self._pass is None or self._pass[0] != epoch:
+            order = np.random.default_rng([self._seed, 0, epoch]).permutation(self._positions.size)
+            self._pass = (epoch, order)
+        return self._pass[1]
+
+    def _read(self, grid: Literal["lr", "hr"], time: int, rows: tuple[int, int], columns: tuple[int, int]) -> Field:
+        """A window (c, rows, columns) of one field, from memory or the store; columns wrap round."""
+        held = self._lr if grid == "lr" else self._hr
+        y = slice(rows[0], rows[0] + rows[1])
+        width = self._num_columns * (1 if grid == "lr" else self._store.factor)
+        x = np.arange(columns[0], columns[0] + columns[1]) % width
+        if held is not None:
+            window: Field = held[time][:, y][:, :, x]
+            return window
+        fields = self._store.lr if grid == "lr" else self._store.hr
+        dims = spatial_dims(fields)
+        return stack(fields.isel({"valid_time": self._positions[time], dims[0]: y, dims[1]: x}), self._store.variables)
+
+    def _mirror(self, lr: Field, hr: Field, static: Field, rng: np.random.Generator) -> tuple[Field, Field, Field]:
+        """Mirror at random; a wind component across the mirror changes sign, in physical units."""
+        for axis, signs in ((-1, self._signs[0]), (-2, self._signs[1])):
+            if rng.random() < 0.5:
+                lr, hr = (np.flip(a, axis) * signs[:, None, None] for a in (lr, hr))
+                static = np.flip(static, axis)
+        return lr, hr, static
+
+
+def static_channels(store: Store) -> Field:
+    """The store's static fields as channels (s, y, x), each standardised over the domain; s is 0 where there are none."""
+    y, x = spatial_dims(store.hr)
+    if store.static is None:
+        return np.zeros((0, store.hr.sizes[y], store.hr.sizes[x]), dtype=np.float32)
+    return np.stack([static_channel(store.static[v].values, store.meta["static"][v]) for v in store.meta["static"]])
+
+
+def static_channel(values: npt.ArrayLike, scale: Mapping[str, float]) -> Field:
+    """One static field, (value - mean) / std with the training domain's figures."""
+    return ((np.asarray(values, dtype=np.float64) - scale["mean"]) / scale["std"]).astype(np.float32)

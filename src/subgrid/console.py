@@ -50,7 +50,9 @@ def tracker(title: str, enabled: bool = True) -> Iterator[Report]:
             task = bar.add_task(title, total=None, note="")
 
             def move(done: float, total: float, note: str = "") -> None:
-                bar.update(task, completed=done, total=total, **({"note": note} if note else {}))
+                bar.update(task, completed=done, total=total)
+                if note:
+                    bar.update(task, note=note)
 
             yield move
     else:

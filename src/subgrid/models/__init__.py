@@ -55,7 +55,7 @@ def build(
             raise ConfigError(f"{kind}.{option}: {name} has no such option.{nearest(option, known)}")
     try:
         return factory(**given, **options)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"{kind}: {name} refuses its options {dict(options)}: {error}") from error
 
 

@@ -40,6 +40,8 @@ class PatchGAN(nn.Module):
             raise ValueError(f"norm: got {norm!r}, expected one of {', '.join(NORMS)}")
         if output not in OUTPUTS:
             raise ValueError(f"output: got {output!r}, expected one of {', '.join(OUTPUTS)}")
+        if features < 1:
+            raise ValueError(f"features: got {features}, expected at least 1")
         widths = [channels_condition + channels_in, features, 2 * features, 4 * features]
         layers: list[nn.Module] = []
         for i, (narrow, wide) in enumerate(zip(widths[:-1], widths[1:], strict=True)):

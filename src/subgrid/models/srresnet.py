@@ -52,6 +52,8 @@ class SRResNet(nn.Module):
             raise ValueError(
                 f"base {base!r} adds the input to the output: got {channels_in} channels in, {channels_out} out"
             )
+        if features < 1 or blocks < 0:
+            raise ValueError(f"features must be at least 1 and blocks at least 0: got {features} and {blocks}")
         steps = doublings(factor)
         self.factor, self.multiple, self.base = factor, 1, base
         # 9x9, two 3x3 a block, one 3x3, then 3x3 and 9x9 on finer grids, and the interpolation's two

@@ -1,0 +1,129 @@
+"""What a training is made of, and what is refused before a run directory is made for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from subgrid.config import Config, LossConfig
+from subgrid.data.grid import spatial_dims
+from subgrid.data.patches import patch_shape
+from subgrid.data.store import Store
+from subgrid.errors import ConfigError, RunError, nearest
+from subgrid.losses import ADVERSARIAL, LOSSES, Adversarial
+from subgrid.run import build_discriminator, build_generator
+from subgrid.verify import score_parts
+
+VALID_SCORES = ("psnr", "ssim", "rmse", "mae")
+
+
+def refuse_untrainable(config: Config) -> None:
+    """Stop before any data are read."""
+    if config.family == "baseline":
+        raise ConfigError(
+            f"system: {config.system} is a baseline with nothing to train; it stands beside every evaluation."
+        )
+    share = config.content.share
+    content, main = content_terms(config.content.losses, "content.losses"), content_terms(config.losses, "losses")
+    if share > 0 and not content:
+        raise ConfigError(
+            "content.losses: none has a weight; give at least one, such as [content.losses.l1] weight = 1.0."
+        )
+    if share < 1 and not main and not config.adversarial:
+        raise ConfigError("losses: none has a weight; give at least one, such as [losses.l1] with weight = 1.0.")
+    if config.adversarial:
+        make_game(config)
+    open_fabric(config)
+
+
+def refuse_unfit(config: Config, store: Store) -> None:
+    """Stop before a run directory is made: everything that an update and a validation do, once, on zeros."""
+    if store.variables != list(config.data.variables) or store.factor != config.data.factor:
+        raise RunError(
+            f"{store.path} holds {', '.join(store.variables)} at factor {store.factor}, the configuration asks for "
+            f"{', '.join(config.data.variables)} at factor {config.data.factor}; prepare a store for it."
+        )
+    num_static, factor = len(store.meta.get("static", {})), store.factor
+    rows, columns = patch_shape(store, config.train.patch)
+    hr = torch.zeros(2, len(store.variables), rows, columns)
+    lr, static = hr[..., ::factor, ::factor], torch.zeros(2, num_static, rows, columns)
+    generator = build_generator(config, num_static)
+    if not any(p.requires_grad for p in generator.parameters()):
+        raise ConfigError(f"generator.name: {config.generator.name} has nothing to train; choose another generator.")
+    where = f"generator: {config.generator.name} on coarse patches of {lr.shape[2]} x {lr.shape[3]} cells"
+    sr = _rehearse(where, lambda: generator(lr, static if num_static else None))
+    if sr.shape != hr.shape:
+        raise ConfigError(f"{where}: it made {tuple(sr.shape)}, expected {tuple(hr.shape)}.")
+    if config.adversarial and config.discriminator is not None:
+        discriminator = build_discriminator(config)
+        where = f"train.patch: {config.discriminator.name} on fields of {rows} x {columns} cells"
+        _rehearse(where, lambda: discriminator(hr, sr), " Use a larger train.patch, or a larger domain.")
+    for key, losses in (("content.losses", config.content.losses), ("losses", config.losses)):
+        for name, (_, term) in content_terms(losses, key).items():
+            _rehearse(f"{key}.{name}", partial(term, sr, hr))
+    whole = np.zeros((1, *(store.hr.sizes[d] for d in spatial_dims(store.hr))))
+    score_parts(whole, whole, names=VALID_SCORES, data_range=1.0, factor=factor)
+
+
+def _rehearse(where: str, compute: Callable[[], Tensor], fix: str = "") -> Tensor:
+    """Compute, or say what does not work."""
+    try:
+        with torch.no_grad():
+            return compute()
+    except (RuntimeError, TypeError, ValueError) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"{where} does not work: {said.rstrip('.')}.{fix}") from error
+
+
+def content_terms(losses: Mapping[str, LossConfig], where: str) -> dict[str, tuple[float, nn.Module]]:
+    """Content losses with a weight, built by name."""
+    out = {}
+    for name, given in losses.items():
+        if name == "adversarial" or given.weight == 0:
+            continue
+        if name not in LOSSES:
+            raise ConfigError(f"{where}.{name}: no such loss.{nearest(name, [*LOSSES, 'adversarial'])}")
+        try:
+            out[name] = (given.weight, LOSSES[name](**given.options))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{where}.{name}: it refuses its options {given.options}: {error}") from error
+    return out
+
+
+def make_game(config: Config) -> Adversarial:
+    """The adversarial loss."""
+    options = config.losses["adversarial"].options
+    kind = options.pop("kind", "vanilla")
+    if options:
+        raise ConfigError(
+            f"losses.adversarial.{next(iter(options))}: no such option.{nearest(next(iter(options)), ['kind'])}"
+        )
+    if kind not in ADVERSARIAL:
+        raise ConfigError(f"losses.adversarial.kind: got {kind!r}.{nearest(str(kind), ADVERSARIAL)}")
+    return ADVERSARIAL[str(kind)]()
+
+
+def open_fabric(config: Config) -> Fabric:
+    """Device and precision; bf16 where the processor computes it, which a plain CPU does not."""
+    accelerator = config.train.device
+    if accelerator == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("train.device: got 'cuda', but torch sees no CUDA device; use 'auto' or 'cpu'.")
+    precision = config.train.precision
+    if precision == "auto":
+        on_gpu = accelerator != "cpu" and torch.cuda.is_available()
+        fast = torch.cuda.is_bf16_supported() if on_gpu else torch.cpu._is_avx512_bf16_supported()
+        precision = "bf16" if fast else "32"
+    accelerator = accelerator if accelerator != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    logger = logging.getLogger("lightning_fabric")
+    level = logger.level
+    logger.setLevel(logging.WARNING)  # it tells of its precision on the user's screen
+    try:
+        return Fabric(accelerator=accelerator, devices=1, precision="bf16-mixed" if precision == "bf16" else "32-true")
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,339 @@
+"""Training: one flat loop over updates, in two stages, that can be killed at any moment and resumed.
+
+Order of an update in the adversarial stage: generator forward, discriminator's update on real and made fields,
+generator's update through the updated discriminator, running average. Batches depend on the seed and the update alone,
+and the state is written whole at each validation, so a resumed run repeats the unbroken one bit for bit on one machine.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from subgrid.config import Config, load_config
+from subgrid.data.patches import Batch, PatchSampler, stack
+from subgrid.data.store import Store, open_store
+from subgrid.errors import RunError
+from subgrid.inference import super_resolve
+from subgrid.losses import Adversarial
+from subgrid.models.blocks import resize
+from subgrid.models.interpolation import Interpolation
+from subgrid.preparation import prepare
+from subgrid.rehearsal import (
+    VALID_SCORES,
+    content_terms,
+    make_game,
+    open_fabric,
+    refuse_unfit,
+    refuse_untrainable,
+)
+from subgrid.run import Run, create_run, load_run, refuse_existing, save_tensors, store_of, write_json
+from subgrid.state import State, adam, fresh_state, keep, restore, update_average
+from subgrid.verify import finish_scores, score_parts
+
+Report = Callable[..., None]
+
+
+def train(
+    config: str | Path | Mapping[str, Any] | Config,
+    *,
+    out: str | Path | None = None,
+    source: xr.Dataset | None = None,
+    store: str | Path | None = None,
+    resume: bool = False,
+    overrides: Iterable[str] = (),
+    progress: Report | None = None,
+) -> Path:
+    """Train a system; prepare its data first if need be.
+
+    Args:
+        config: a TOML file, settings, or a `Config`.
+        out: the run directory; `runs/<name>-<system>` by default.
+        source: an open Dataset in place of `data.source`.
+        store: a training store made by `prepare`, in place of the default one.
+        resume: go on with a run that was cut off.
+        overrides: settings `key=value`.
+        progress: called with (done, total, note).
+
+    Returns:
+        The run directory.
+
+    Raises:
+        SubgridError: for what the user can mend; RunError also when the loss is no longer finite.
+    """
+    resolved, path, run = plan_run(config, out=out, resume=resume, overrides=overrides)
+    if (path / "finished.json").is_file():
+        return path
+    if run is None:
+        if source is not None and store is None:
+            store = path.with_name(path.name + ".store.zarr")
+            prepare(resolved, out=store, source=source)
+        opened = open_store(store if store is not None else prepare(config, overrides=overrides))
+        refuse_unfit(resolved, opened)
+        run = create_run(path, resolved, opened)
+    _loop(run, store_of(run, store), progress or _silent)
+    return path
+
+
+def plan_run(
+    config: str | Path | Mapping[str, Any] | Config,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    overrides: Iterable[str] = (),
+) -> tuple[Config, Path, Run | None]:
+    """Settle what needs no data, so that what will be refused is refused before minutes of preparation.
+
+    Args:
+        config: see `train`.
+        out: see `train`.
+        resume: see `train`; where there is no run yet, one is begun.
+        overrides: see `train`.
+
+    Returns:
+        The resolved configuration, the run directory, and the run to go on with if there is one.
+
+    Raises:
+        SubgridError: for a configuration that cannot be trained, a run directory that is taken or does not fit.
+    """
+    resolved = load_config(config, overrides)
+    stem = Path(config).stem if isinstance(config, str | Path) else "data"
+    path = Path(out) if out is not None else Path("runs") / f"{stem}-{resolved.system.replace('/', '-')}"
+    refuse_untrainable(resolved)
+    if resume and (path / "config.json").is_file():
+        return resolved, path, _same_run(path, resolved)
+    refuse_existing(path)
+    return resolved, path, None
+
+
+def _loop(run: Run, store: Store, report: Report) -> None:
+    """All updates of one run."""
+    config, train_ = run.config, run.config.train
+    sampler = _sampler(config, store)
+    fabric = open_fabric(config)
+    total = _total_updates(config, sampler)
+    torch.manual_seed(config.seed)
+    state = fresh_state(config, len(store.meta.get("static", {})), fabric.device)
+    main = content_terms(config.losses, "losses")
+    terms = {"content": content_terms(config.content.losses, "content.losses"), "main": main}
+    game = make_game(config) if config.adversarial else None
+    validate = _validator(run, store)
+    restore(run, state)
+    sums: dict[str, float] = {}
+    while (done := _progress(state, total, train_.seconds)) < 1.0:
+        _enter_stage(run, state, done)
+        began = time.perf_counter()
+        rate = _set_rates(config, state, done)
+        batch = [torch.from_numpy(part).to(fabric.device) for part in sampler.draw(state.step)]
+        losses = _update(fabric, state, terms[state.stage], game, Batch(*batch), config)  # type: ignore[arg-type]
+        if state.average is not None:
+            update_average(state.average, state.generator, train_.ema, state.step)
+        state.step += 1
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0.0) + value
+        state.elapsed += time.perf_counter() - began
+        end = config.content.share if state.stage == "content" else 1.0  # of the stage; no row mixes two
+        if state.step % train_.validate_every == 0 or _progress(state, total, train_.seconds) >= end:
+            count = state.step - (state.rows[-1]["step"] if state.rows else 0)
+            row = {"step": state.step, "stage": state.stage, "learning_rate": rate}
+            row |= {name: value / count for name, value in sums.items()} | validate(state.evaluated)
+            state.rows.append(row)
+            sums = {}
+            keep(run, state)
+        report(*_position(state, total, train_.seconds), _note(state))
+    _finish(run, state)
+
+
+def _update(
+    fabric: Fabric,
+    state: State,
+    terms: dict[str, tuple[float, nn.Module]],
+    game: Adversarial | None,
+    batch: Batch,
+    config: Config,
+) -> dict[str, float]:
+    """One update of the networks of the current stage; returns what is logged."""
+    lr, hr, static = (part.contiguous(memory_format=torch.channels_last) for part in batch)  # type: ignore[attr-defined]
+    logged: dict[str, Tensor] = {}
+    with fabric.autocast():
+        sr = state.generator(lr, static if static.shape[1] else None)
+    adversarial = game is not None and state.stage == "main"
+    if adversarial:
+        assert game is not None and state.discriminator is not None
+        condition = resize(lr, config.data.factor, "bilinear")
+        logged |= _update_discriminator(fabric, state, game, condition, sr.detach(), hr)
+    loss = torch.zeros((), device=fabric.device)
+    for name, (weight, term) in terms.items():
+        value = term(sr.float(), hr)
+        logged[f"loss_{name}"] = value
+        loss = loss + weight * value
+    if adversarial:
+        assert game is not None and state.discriminator is not None
+        state.discriminator.requires_grad_(False)  # its gradients are not wanted here: a tenth of the update's time
+        with fabric.autocast():
+            fake = state.discriminator(condition, sr)
+            with torch.no_grad():
+                real = state.discriminator(condition, hr) if getattr(game, "needs_real", False) else fake.detach()
+        value = game.generator(real, fake)
+        state.discriminator.requires_grad_(True)
+        logged["loss_adversarial"] = value
+        loss = loss + config.losses["adversarial"].weight * value
+    if not torch.isfinite(loss):
+        said = ", ".join(f"{name} {value.item():.3g}" for name, value in logged.items())
+        raise RunError(
+            f"the loss is no longer finite at update {state.step + 1} ({said}). "
+            "What was saved before is kept. Start a new run with a lower train.learning_rate, or train.precision = '32'."
+        )
+    optimizer = state.optimizers["generator"]
+    optimizer.zero_grad(set_to_none=True)
+    fabric.backward(loss)
+    optimizer.step()
+    return {name: float(value.detach()) for name, value in logged.items()}
+
+
+def _update_discriminator(
+    fabric: Fabric, state: State, game: Adversarial, condition: Tensor, sr: Tensor, hr: Tensor
+) -> dict[str, Tensor]:
+    """The discriminator's half of an update; logs what it says of real and made fields."""
+    assert state.discriminator is not None
+    with fabric.autocast():
+        real, fake = state.discriminator(condition, hr), state.discriminator(condition, sr)
+    loss = game.discriminator(real, fake)
+    optimizer = state.optimizers["discriminator"]
+    optimizer.zero_grad(set_to_none=True)
+    fabric.backward(loss)
+    optimizer.step()
+    return {
+        "discriminator_loss": loss.detach(),
+        "discriminator_real": real.detach().float().mean(),
+        "discriminator_fake": fake.detach().float().mean(),
+    }
+
+
+def _enter_stage(run: Run, state: State, done: float) -> None:
+    """Hand over from the content stage to the adversarial one: keep the content weights, go on from their average."""
+    if state.stage != "content" or done < run.config.content.share:
+        return
+    save_tensors(run.path / "weights" / "content.safetensors", state.evaluated.state_dict(), {"step": state.step})
+    state.generator.load_state_dict(state.evaluated.state_dict())
+    state.optimizers["generator"] = adam(run.config, state.generator, run.config.train.learning_rate)
+    state.stage, state.stage_start, state.best = "main", done, math.inf
+
+
+def _set_rates(config: Config, state: State, done: float) -> float:
+    """Set the learning rates of this update; returns the generator's."""
+    t = config.train
+    share = config.content.share
+    begin, end = (0.0, share) if state.stage == "content" else (state.stage_start, 1.0)
+    local = min(1.0, (done - begin) / max(end - begin, 1e-12))
+    shape = 0.5 * (1 + math.cos(math.pi * local)) if t.schedule == "cosine" else 1.0
+    if t.warmup > 0:
+        shape *= min(1.0, (local + 1e-3) / t.warmup)
+    base = (config.content.learning_rate or t.learning_rate) if state.stage == "content" else t.learning_rate
+    rates = {"generator": base, "discriminator": t.discriminator_learning_rate or t.learning_rate}
+    for name, optimizer in state.optimizers.items():
+        for group in optimizer.param_groups:
+            group["lr"] = rates[name] * shape
+    return base * shape
+
+
+def _validator(run: Run, store: Store) -> Callable[[nn.Module], dict[str, float]]:
+    """A function that scores a generator on whole validation fields, in standardised units, mean over the variables."""
+    positions = store.positions("valid")
+    count = min(run.config.train.validation_fields, positions.size)
+    chosen = positions[np.linspace(0, positions.size - 1, count).round().astype(int)]
+    scaling, variables, static = run.scaling, run.variables, run.static_channels()
+    lr = scaling.scale(stack(store.lr.isel(valid_time=chosen), variables))
+    hr = scaling.scale(stack(store.hr.isel(valid_time=chosen), variables))
+    ranges = [(run.statistics[v]["max"] - run.statistics[v]["min"]) / run.statistics[v]["std"] for v in variables]
+
+    def scores(generator: nn.Module) -> dict[str, float]:
+        sr = super_resolve(generator, lr, static, periodic=store.periodic)
+        if not np.isfinite(sr).all():
+            raise RunError(
+                "the generator's output on validation fields is no longer finite. What was saved before is kept. "
+                "Start a new run with a lower train.learning_rate, or train.precision = '32'."
+            )
+        found: dict[str, list[float]] = {}
+        for i in range(len(variables)):
+            parts = score_parts(sr[:, i], hr[:, i], names=VALID_SCORES, data_range=ranges[i], factor=store.factor)
+            for name, value in finish_scores(parts).items():
+                found.setdefault(name, []).append(value)
+        pooled = {name: float(np.mean(values)) for name, values in found.items()}
+        pooled["rmse"] = float(np.sqrt(np.mean(np.square(found["rmse"]))))
+        return {f"valid_{name}": value for name, value in pooled.items()}
+
+    channels = len(variables)
+    reference = scores(Interpolation(channels, channels, factor=store.factor, mode="bilinear"))["valid_rmse"]
+    return lambda generator: scores(generator) | {"valid_rmse_bilinear": reference}
+
+
+def _finish(run: Run, state: State) -> None:
+    """Say that the run is complete, and what it took."""
+    facts = {"updates": state.step, "seconds_in_updates": round(state.elapsed, 1), "stage": state.stage}
+    write_json(run.path / "finished.json", facts)
+
+
+def _sampler(config: Config, store: Store) -> PatchSampler:
+    t = config.train
+    vectors = store.meta.get("vectors", {})
+    return PatchSampler(store, "train", patch=t.patch, batch=t.batch, seed=config.seed, flips=t.flips, vectors=vectors)
+
+
+def _total_updates(config: Config, sampler: PatchSampler) -> int | None:
+    """Updates in all; None where the length is in seconds."""
+    t = config.train
+    if t.epochs is not None:
+        return math.ceil(t.epochs * sampler.patches_per_epoch / t.batch)
+    return t.updates
+
+
+def _progress(state: State, total: int | None, seconds: float | None) -> float:
+    return state.step / total if total is not None else state.elapsed / (seconds or 1.0)
+
+
+def _position(state: State, total: int | None, seconds: float | None) -> tuple[float, float]:
+    return (state.step, total) if total is not None else (min(state.elapsed, seconds or 0.0), seconds or 0.0)
+
+
+def _note(state: State) -> str:
+    """Live scores for the progress bar."""
+    if not state.rows:
+        return state.stage
+    row = state.rows[-1]
+    against = row["valid_rmse"] / row["valid_rmse_bilinear"]
+    return f"{state.stage}: valid PSNR {row['valid_psnr']:.2f} dB, RMSE {against:.3f} of bilinear"
+
+
+def _same_run(path: Path, config: Config) -> Run:
+    """The run to go on with, if its configuration is the same."""
+    run = load_run(path)
+    old, new = (c.model_dump(mode="json") for c in (run.config, config))
+    changed = [key for key in {**_flat(old), **_flat(new)} if _flat(old).get(key) != _flat(new).get(key)]
+    if changed:
+        key = changed[0]
+        raise RunError(
+            f"{path} was begun with another configuration: {key} was {_flat(old).get(key)!r}, is now {_flat(new).get(key)!r}. "
+            "Resume with the same settings, or start a new run with another --out."
+        )
+    return run
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in table.items():
+        out |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return out
+
+
+def _silent(*_: object) -> None:
+    """Report nothing."""

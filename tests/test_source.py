@@ -222,6 +222,9 @@ def test_static_field_beside_a_series(tmp_path: Path) -> None:
         "mask": "latitude",
     }
     assert "valid_time" not in open_source(tmp_path / "mask.nc").dims
+    alone = open_source(tmp_path / "a.nc", variables=["orog"])  # its file has times, it has none
+    assert alone["orog"].dims == ("latitude", "longitude")
+    assert "valid_time" not in alone.coords
 
 
 def test_files_that_cannot_be_put_together(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def normalise(part: Part, names: Sequence[str], *, strict: bool) -> xr.Dataset:
     time = times.find_time(ds, where)
     ds = ds[[*names, *([time] if time in ds.data_vars else [])]]
     ds = ds.drop_vars([name for name in ds.coords if ds[name].ndim > 1])
+    time = time if time in ds.variables else None  # static fields of a file that has times too
     ds = times.in_blocks(ds, time)
     ds, time_original = times.with_valid_time(ds, time, where)
     ds = ds.isel({grid.y_dim: grid.y_order, grid.x_dim: grid.x_order})

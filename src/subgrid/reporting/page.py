@@ -39,6 +39,11 @@ class Picture:
     narrow: Figure | None = None
 
 
+def verdict_of(run: str | Path) -> str:
+    """One sentence on an evaluated run: its RMSE beside the better baseline's, variable by variable."""
+    return verdict(load_run(Path(run))).text
+
+
 def report(runs: Sequence[str | Path], out: str | Path) -> Path:
     """Write one HTML file that shows how well runs did, and what they were.
 

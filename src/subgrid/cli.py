@@ -1,0 +1,284 @@
+"""The command line: thin verbs over the functions of the same names.
+
+Results go to standard output, progress and remarks to standard error. A user's mistake ends with one line and exit code 2.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from subgrid.errors import SubgridError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+app = typer.Typer(
+    help="GAN super-resolution of gridded weather and climate fields: from files to fine fields, with evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; may be repeated.")
+]
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file, or the config.json of a run.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+StorePath = Annotated[Path | None, typer.Option(help="The training store, where it is not the default one.")]
+Which = Annotated[str, typer.Option(help="Which weights: last, best or content.")]
+Select = Annotated[
+    list[str] | None, typer.Option("--select", metavar="DIM=LABEL", help="Pick a label along another dimension.")
+]
+
+
+@app.command(epilog="Example: subgrid check era5_2019-*.nc --variables t2m,u10 --factor 4")
+def check(
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Files, globs or Zarr folders.")],
+    variables: Annotated[str | None, typer.Option(help="Names, with commas between; all by default.")] = None,
+    factor: Annotated[int, typer.Option(help="Fine cells per coarse cell along an axis.")] = 4,
+    select: Select = None,
+    start: Annotated[str | None, typer.Option(help="Time of the first field (.npy only).")] = None,
+    step: Annotated[str | None, typer.Option(help="Time between fields, such as 1h (.npy only).")] = None,
+) -> None:
+    """Say what files hold, what is wrong with them for super-resolution, and what to do about it."""
+    from subgrid.console import tracker
+    from subgrid.data.inspect import check as run_check
+
+    names = variables.split(",") if variables else None
+    with tracker("check") as move:
+        found = run_check(
+            sources if len(sources) > 1 else sources[0],
+            variables=names,
+            select=_labels(select),
+            factor=factor,
+            start=start,
+            step=step,
+            progress=move,
+        )
+    for line in found.summary:
+        typer.echo(line)
+    for finding in found.findings:
+        typer.echo(f"{finding.level.upper():8}{finding.where}: {finding.what}\n        {finding.fix}")
+    typer.echo("usable for training" if found.usable else "not usable for training as it is")
+    if not found.usable:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: subgrid prepare examples/gfs_winds.toml --out winds.zarr")
+def prepare(
+    config: ConfigPath,
+    out: Annotated[Path | None, typer.Option(help="The store to make; stores/<name>-<hash>.zarr by default.")] = None,
+    overrides: Set = None,
+) -> None:
+    """Make a training store: paired coarse and fine fields, splits, statistics, provenance."""
+    from subgrid.console import say, tracker
+    from subgrid.preparation import describe_store
+    from subgrid.preparation import prepare as run_prepare
+
+    with tracker("prepare") as move:
+        path = run_prepare(config, out=out, overrides=overrides or (), progress=move)
+    for line in describe_store(path):
+        say(f"  {line}")
+    typer.echo(path)
+
+
+@app.command(epilog="Example: subgrid train examples/gfs_winds.toml --out runs/winds --set train.updates=2000")
+def train(
+    config: ConfigPath,
+    out: Annotated[Path | None, typer.Option(help="The run directory; runs/<name>-<system> by default.")] = None,
+    store: StorePath = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
+    overrides: Set = None,
+) -> None:
+    """Train a system; prepares its data first if need be. May be killed at any moment and resumed."""
+    from subgrid.console import say, tracker
+    from subgrid.preparation import describe_store
+    from subgrid.preparation import prepare as run_prepare
+    from subgrid.training import plan_run
+    from subgrid.training import train as run_train
+
+    begun = plan_run(config, out=out, resume=resume, overrides=overrides or ())[2]
+    if store is None and begun is None:
+        with tracker("prepare") as move:
+            store = run_prepare(config, overrides=overrides or (), progress=move)
+        for line in describe_store(store):
+            say(f"  {line}")
+    with tracker("train") as move:
+        run = run_train(config, out=out, store=store, resume=resume, overrides=overrides or (), progress=move)
+    typer.echo(run)
+
+
+@app.command(epilog="Example: subgrid evaluate runs/winds")
+def evaluate(
+    run: RunPath,
+    out: Annotated[Path | None, typer.Option(help="Folder for the scores; RUN/evaluation by default.")] = None,
+    store: StorePath = None,
+    weights: Which = "last",
+) -> None:
+    """Score a trained system on the test split, in physical units, beside bilinear and bicubic."""
+    from subgrid.console import tracker
+    from subgrid.evaluation import evaluate as run_evaluate
+
+    with tracker("evaluate") as move:
+        scores = run_evaluate(run, out=out, store=store, weights=_weights(weights), progress=move)
+    _show(scores)
+    typer.echo(f"{(out or run / 'evaluation') / 'scores.csv'}")
+
+
+@app.command(epilog="Example: subgrid downscale runs/winds coarse_2019.nc fine_2019.zarr")
+def downscale(
+    run: RunPath,
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Coarse fields: a file, a glob or a Zarr folder.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="What to write: .nc or .zarr.")],
+    weights: Which = "last",
+    select: Select = None,
+    static: Annotated[str | None, typer.Option(help="Static fields over the domain, where the run uses any.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
+) -> None:
+    """Super-resolve a field or a series of any size."""
+    from subgrid.console import say, tracker
+    from subgrid.downscaling import downscale as run_downscale
+
+    with tracker("downscale") as move:
+        fine = run_downscale(
+            run,
+            source,
+            out,
+            weights=_weights(weights),
+            select=_labels(select),
+            static_source=static,
+            overwrite=overwrite,
+            progress=move,
+            say=lambda text: say(f"  note: {text}"),
+        )
+    typer.echo(f"{out}: {', '.join(f'{d} {n}' for d, n in fine.sizes.items())}")
+
+
+@app.command(epilog="Example: subgrid report runs/winds --out winds.html")
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Evaluated run directories.")],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+) -> None:
+    """Write one self-contained HTML page: maps, profiles, spectra, scores, curves, settings."""
+    from subgrid.reporting import report as run_report
+
+    typer.echo(run_report(runs, out))
+
+
+@app.command(epilog="Example: subgrid systems --json")
+def systems(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """List the systems that a configuration can name."""
+    from subgrid.catalogue import systems as list_systems
+
+    rows = list_systems()
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("system", "generator", "discriminator", "what it is", box=None)
+    for row in rows:
+        table.add_row(
+            row["name"], _count(row["generator_parameters"]), _count(row["discriminator_parameters"]), row["summary"]
+        )
+    Console().print(table)
+
+
+@app.command(epilog="Example: subgrid demo --out demo")
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("demo"),
+    seconds: Annotated[float, typer.Option(help="Of training.", min=1)] = 75.0,
+) -> None:
+    """Run the whole road on built-in simulated weather, in a few minutes."""
+    from subgrid.quickstart import demo as run_demo
+
+    page = run_demo(out, seconds=seconds)
+    typer.echo(f"report: {page}")
+
+
+def _labels(pairs: list[str] | None) -> dict[str, Any]:
+    """`level=850` as a label; numbers as numbers."""
+    out: dict[str, Any] = {}
+    for pair in pairs or []:
+        key, sign, value = pair.partition("=")
+        if not sign:
+            raise typer.BadParameter(f"{pair!r}: expected DIM=LABEL, such as level=850", param_hint="--select")
+        try:
+            out[key] = float(value) if not value.lstrip("-").isdigit() else int(value)
+        except ValueError:
+            out[key] = value
+    return out
+
+
+def _weights(name: str) -> Any:
+    if name not in {"last", "best", "content"}:
+        raise typer.BadParameter(f"{name!r}: expected last, best or content", param_hint="--weights")
+    return name
+
+
+def _show(scores: pd.DataFrame) -> None:
+    """The scores as a table, systems across, the convention beside each score."""
+    from rich.console import Console
+    from rich.table import Table
+
+    systems = list(dict.fromkeys(scores.system))
+    table = Table("variable", "score", *systems, "units", box=None)
+    for (variable, score), rows in scores.groupby(["variable", "score"], sort=False):
+        values = rows.set_index("system").value
+        table.add_row(str(variable), str(score), *(f"{values[s]:.4g}" for s in systems), str(rows.units.iloc[0]))
+    console = Console()
+    console.print(table)
+    for score, convention in scores.drop_duplicates("score")[["score", "convention"]].itertuples(index=False):
+        console.print(f"{score}: {convention}", highlight=False, markup=False)
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else "-"
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line on standard error."""
+    try:
+        code = app(args=sys.argv[1:] or ["--help"], prog_name="subgrid", standalone_mode=False)
+    except (SubgridError, *FILE_ERRORS) as error:
+        _fail(_plainly(error))
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # the one sign of a usage error that all versions of typer share
+            raise
+        command = getattr(getattr(error, "ctx", None), "command_path", "subgrid")
+        _fail(f"{error.format_message()} Try `{command} --help`.")
+    if code == INTERRUPTED:
+        typer.echo(
+            "subgrid: interrupted; what was written whole is kept, and `train --resume` goes on with it", err=True
+        )
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+INTERRUPTED = 130
+FILE_ERRORS = (PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
+
+
+def _plainly(error: BaseException) -> str:
+    """Our own messages as they are, the system's with the file they are about."""
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror or error}; give another path, or change its permissions."
+    return str(error)
+
+
+def _fail(message: str) -> NoReturn:
+    """One line, whatever a library put into it; exit code 2."""
+    typer.echo(f"subgrid: {' '.join(message.split())}", err=True)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -25,9 +25,7 @@ def loop(prediction: np.ndarray, reference: np.ndarray, span: float) -> tuple[fl
     for p, r in zip(prediction, reference, strict=True):
         psnr.append(peak_signal_noise_ratio(r, p, data_range=span))
         ssim.append(
-            structural_similarity(
-                r, p, data_range=span, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
-            )
+            structural_similarity(r, p, data_range=span, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
         )
     return float(np.mean(psnr)), float(np.mean(ssim))
 
@@ -46,9 +44,7 @@ def main() -> None:
         reference = rng.normal(size=shape).cumsum(1).cumsum(2)
         prediction = reference + rng.normal(size=shape)
         span = float(np.ptp(reference))
-        np.testing.assert_allclose(
-            ours(prediction, reference, span), loop(prediction, reference, span), rtol=1e-6
-        )
+        np.testing.assert_allclose(ours(prediction, reference, span), loop(prediction, reference, span), rtol=1e-6)
         pairs = [
             (seconds(lambda: ours(prediction, reference, span)), seconds(lambda: loop(prediction, reference, span)))  # noqa: B023
             for _ in range(7)

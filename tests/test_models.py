@@ -129,7 +129,17 @@ def test_save_and_load_gives_the_same_network(system: str, tmp_path: Path) -> No
 
 
 CHANGED: dict[str, dict[str, Any]] = {
-    "srresnet": {"features": 4, "blocks": 2, "norm": "none", "head": "linear", "base": "bicubic"},
+    "srresnet": {
+        "features": 4,
+        "blocks": 2,
+        "norm": "none",
+        "head": "linear",
+        "base": "bicubic",
+        "attention": "se",
+        "multiscale": True,
+        "dilation": 2,
+        "head_kernel": 3,
+    },
     "interpolation": {"mode": "bilinear"},
     "patchgan": {"features": 4, "norm": "spectral", "output": "logits"},
 }

@@ -313,6 +313,7 @@ MOVES: list[tuple[str, Any]] = [
     ("train.weight_decay", 0.1),
     ("train.schedule", "constant"),
     ("train.warmup", 0.5),
+    ("train.clip_norm", 1e-3),
     ("train.ema", 0.0),
     ("train.flips", True),
     ("content.share", 0.25),

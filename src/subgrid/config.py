@@ -95,6 +95,7 @@ class TrainConfig(_Strict):
     discriminator_learning_rate: Positive | None = None
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    clip_norm: Annotated[float, Field(ge=0.0)] = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: Share = 0.0
     ema: Decay = 0.0

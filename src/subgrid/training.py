@@ -196,6 +196,8 @@ def _update(
     optimizer = state.optimizers["generator"]
     optimizer.zero_grad(set_to_none=True)
     fabric.backward(loss)
+    if config.train.clip_norm > 0:
+        nn.utils.clip_grad_norm_(state.generator.parameters(), config.train.clip_norm)
     optimizer.step()
     return {name: float(value.detach()) for name, value in logged.items()}
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 NORMS = ("batch", "none")
+HEADS = ("tanh", "linear")
+BASES = ("none", "bilinear", "bicubic")
+ATTENTIONS = ("none", "se")
 
 
 def resize(fields: Tensor, factor: int, mode: str) -> Tensor:
@@ -42,11 +47,12 @@ def with_static(lr: Tensor, static: Tensor | None, factor: int) -> Tensor:
 class ResidualBlock(nn.Module):
     """Convolution, PReLU, convolution, added to the input (Ledig et al. 2017, arXiv:1609.04802, figure 4)."""
 
-    def __init__(self, features: int, norm: str) -> None:
+    def __init__(self, features: int, norm: str, attention: str = "none", dilation: int = 1) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            *convolution(features, features, norm), nn.PReLU(), *convolution(features, features, norm)
-        )
+        check_choice("attention", attention, ATTENTIONS)
+        first, second = (convolution(features, features, norm, dilation=dilation) for _ in range(2))
+        weighed = [ChannelAttention(features)] if attention == "se" else []
+        self.layers = nn.Sequential(*first, nn.PReLU(), *second, *weighed)
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, f, h, w) to the same."""
@@ -54,12 +60,94 @@ class ResidualBlock(nn.Module):
         return out
 
 
-def convolution(channels_in: int, channels_out: int, norm: str, kernel: int = 3) -> list[nn.Module]:
+class ChannelAttention(nn.Module):
+    """Squeeze and excitation: each channel is weighed by what its mean says of all (Hu et al. 2018, arXiv:1709.01507)."""
+
+    def __init__(self, features: int, reduction: int = 16) -> None:
+        super().__init__()
+        inner = max(1, features // reduction)
+        self.weigh = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(features, inner, 1, bias=False),
+            nn.ReLU(),
+            nn.Conv2d(inner, features, 1, bias=False),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, f, h, w) to the same."""
+        out: Tensor = x * self.weigh(x)
+        return out
+
+
+class MultiScale(nn.Module):
+    """3x3, 5x5 and 7x7 convolutions side by side, brought back to the width by a 1x1, added to the input."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(nn.Conv2d(features, features, k, padding=k // 2) for k in (3, 5, 7))
+        self.fuse = nn.Conv2d(3 * features, features, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, f, h, w) to the same."""
+        out: Tensor = x + self.fuse(torch.cat([scale(x) for scale in self.scales], 1))
+        return out
+
+
+class Upsampler(nn.Sequential):
+    """A convolution to four times the channels, PixelShuffle and an activation for each doubling of the grid."""
+
+    def __init__(self, features: int, steps: int, activation: Callable[[], nn.Module]) -> None:
+        layers: list[nn.Module] = []
+        for _ in range(steps):
+            layers += [nn.Conv2d(features, 4 * features, 3, padding=1), nn.PixelShuffle(2), activation()]
+        super().__init__(*layers)
+
+
+def convolution(
+    channels_in: int, channels_out: int, norm: str, kernel: int = 3, dilation: int = 1
+) -> list[nn.Module]:
     """A same-size convolution, with BatchNorm behind it where `norm` says `batch`."""
-    if norm not in NORMS:
-        raise ValueError(f"norm: got {norm!r}, expected one of {', '.join(NORMS)}")
-    layers: list[nn.Module] = [nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2)]
-    return [*layers, nn.BatchNorm2d(channels_out)] if norm == "batch" else layers
+    pad = dilation * (kernel // 2)
+    first = nn.Conv2d(channels_in, channels_out, kernel, padding=pad, dilation=dilation)
+    return [first, *norm_layers(norm, channels_out)]
+
+
+def norm_layers(norm: str, channels: int) -> list[nn.Module]:
+    """BatchNorm where `norm` says `batch`, nothing where it says `none`."""
+    check_choice("norm", norm, NORMS)
+    return [nn.BatchNorm2d(channels)] if norm == "batch" else []
+
+
+def squasher(head: str) -> nn.Module:
+    """What the output passes last: `tanh`, or nothing."""
+    check_choice("head", head, HEADS)
+    return nn.Tanh() if head == "tanh" else nn.Identity()
+
+
+def start_at_base(head: nn.Conv2d | nn.ConvTranspose2d, base: str, channels_in: int, channels_out: int) -> None:
+    """Start the last layer at zero where an interpolation is added, so that training starts from the interpolation."""
+    check_choice("base", base, BASES)
+    if base == "none":
+        return
+    if channels_in != channels_out:
+        raise ValueError(
+            f"base {base!r} adds the input to the output: got {channels_in} channels in, {channels_out} out"
+        )
+    nn.init.zeros_(head.weight)
+    assert head.bias is not None
+    nn.init.zeros_(head.bias)
+
+
+def add_base(out: Tensor, lr: Tensor, factor: int, base: str) -> Tensor:
+    """The output in float32, with the interpolated input added where `base` names an interpolation."""
+    return out.float() if base == "none" else out.float() + resize(lr, factor, base)
+
+
+def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a word that is none of the choices."""
+    if value not in choices:
+        raise ValueError(f"{option}: got {value!r}, expected one of {', '.join(choices)}")
 
 
 def doublings(factor: int) -> int:

@@ -25,6 +25,7 @@ SETTINGS: dict[str, Any] = {
     "system": "srgan",
     "data.variables": ["t2m", "u10", "v10"],
     "data.factor": 4,
+    "data.static": ["orography", "land_fraction"],
     "generator.features": 32,
     "generator.blocks": 4,
     "discriminator.features": 32,
@@ -65,7 +66,8 @@ def demo(out: str | Path = "demo", *, seconds: float = 75.0, num_times: int = 48
         summary = check(weather, variables=SETTINGS["data.variables"], progress=move)
     for line in summary.summary:
         say(f"  {line}")
-    settings = SETTINGS | {"data.source": str(weather), "train.seconds": seconds}
+    files = {"data.source": str(weather), "data.static_source": str(weather)}
+    settings = SETTINGS | files | {"train.seconds": seconds}
     with _stage("prepare", began) as move:
         store = prepare(settings, out=folder / "store.zarr", progress=move)
     for line in describe_store(store):

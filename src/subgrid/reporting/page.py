@@ -25,7 +25,7 @@ from subgrid.reporting.load import Run, load_run
 from subgrid.reporting.numbers import listed, run_labels, score_table, summary, verdict
 
 MAX_BYTES = 5_000_000
-START_DPI = 144
+START_DPI = 96
 LEAST_DPI = 40
 GREYS = 32  # of the 256 colours in the image of a map, for its text and lines
 
@@ -100,10 +100,11 @@ def _template() -> jinja2.Template:
 
 def _data_uri(figure: Figure, *, dpi: int) -> str:
     """Draw a figure as PNG; one with maps in a palette of its colour maps and greys, a quarter of the size."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
     images = [image for ax in figure.axes for image in ax.get_images()]
     maps = {image.get_cmap().name: image.get_cmap() for image in images}
+    buffer = io.BytesIO()
+    quick = {"compress_level": 1} if maps else {}  # to be packed again below
+    figure.savefig(buffer, format="png", dpi=dpi, pil_kwargs=quick)
     if maps:
         levels = np.linspace(0.0, 1.0, (256 - GREYS) // len(maps))
         greys = np.linspace(0.0, 1.0, GREYS)[:, None].repeat(3, axis=1)
@@ -169,7 +170,8 @@ def _map_picture(run: Run, variable: str, time: int) -> Picture:
     when = figures.time_text(run.samples["valid_time"].values[time])
     return Picture(
         wide=figures.maps(run.samples, variable, time),
-        narrow=figures.maps(run.samples, variable, time, narrow=True),
+        # the further times are folded away: one form of each keeps the file small and quick to write
+        narrow=figures.maps(run.samples, variable, time, narrow=True) if time == 0 else None,
         alt=f"Maps of {variable} at {when}: coarse input, truth, {systems}, and each system's absolute error.",
     )
 

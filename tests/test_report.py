@@ -326,14 +326,14 @@ def test_too_large_a_page_takes_fewer_dots(tmp_path: Path, monkeypatch: pytest.M
 
     def sized(figure: Any, dpi: int) -> str:
         tried.append(dpi)
-        return "data:image/png;base64," + "A" * (30 * dpi * dpi)
+        return "data:image/png;base64," + "A" * (60 * dpi * dpi)
 
     monkeypatch.setattr(reporting_page, "_data_uri", sized)
     shown = Page(report([run], tmp_path / "r.html"))
     assert len(shown.source.encode()) < 5_000_000
     found = re.search(r"Figures at (\d+) dots per inch, not 96, to keep the file under 5 MB", shown.text)
     assert found
-    assert int(found[1]) == min(tried) > 100
+    assert int(found[1]) == min(tried) > 40
     assert tried[0] == reporting_page.START_DPI
     monkeypatch.setattr(reporting_page, "MAX_BYTES", 1000)  # cannot be kept: the least, rather than no report
     assert f"Figures at {reporting_page.LEAST_DPI} dots" in Page(report([run], tmp_path / "r.html")).text

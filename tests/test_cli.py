@@ -144,6 +144,7 @@ MISTAKES = [
     (("evaluate", "nowhere"), "no run directory nowhere."),
     (("evaluate", "nowhere", "--weights", "first"), "expected last, best or content"),
     (("downscale", "nowhere", "coarse.nc", "fine.nc"), "no run directory nowhere."),
+    (("evaluate", "nowhere", "--interpolate", "half"), "--interpolate"),
     (("downscale", "nowhere", "coarse.nc"), "Missing argument 'OUT'"),
     (("report", "nowhere"), "nowhere"),
     (("systems", "--jsn"), "No such option: --jsn"),

@@ -13,6 +13,7 @@ from subgrid import inference
 from subgrid.inference import pick_device, super_resolve
 from subgrid.models.interpolation import Interpolation
 from subgrid.models.srresnet import SRResNet
+from subgrid.models.unet import UNet
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -47,6 +48,18 @@ def test_rolling_a_periodic_input_rolls_the_output(shift: int, width: int) -> No
     np.testing.assert_allclose(rolled, np.roll(whole, shift * 4, -1), atol=1e-5)
     open_edges = super_resolve(made, np.roll(lr, shift, -1))
     assert np.abs(open_edges - np.roll(whole, shift * 4, -1)).max() > 1e-3
+
+
+@pytest.mark.parametrize("skips", [False, True])
+@pytest.mark.parametrize("width", [8, 20])
+def test_a_u_net_rolls_by_fours(width: int, skips: bool) -> None:
+    torch.manual_seed(0)
+    made, lr = UNet(2, 2, features=8, norm="none", head="linear", base="bicubic", skips=skips), fields(2, 2, 6, width)
+    torch.nn.init.normal_(made.head.weight)  # it starts from zero
+    whole = super_resolve(made, lr, periodic=True)
+    rolled = super_resolve(made, np.roll(lr, 4, -1), periodic=True)
+    np.testing.assert_allclose(rolled, np.roll(whole, 16, -1), atol=1e-5)
+    assert np.abs(super_resolve(made, np.roll(lr, 4, -1)) - rolled).max() > 1e-3
 
 
 def test_static_fields_roll_along() -> None:

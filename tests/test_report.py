@@ -746,3 +746,13 @@ def test_scores_of_the_fabricated_run_follow_its_skill(samples: xr.Dataset) -> N
     assert set(table["system"]) == set(SYSTEMS)
     better = make_scores(make_samples(skill=2.0)).set_index(["system", "variable", "score"])["value"]
     assert better["srgan", "t2m", "rmse"] == pytest.approx(better["bicubic", "t2m", "rmse"] / 2, rel=1e-3)
+
+
+def test_interpolated_weights_are_said(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run")
+    about = json.loads((path / "evaluation" / "evaluation.json").read_text())
+    for share, said in ((None, "weights “last”"), (0.25, "weights “last”, 0.25 of the way there from “content”")):
+        (path / "evaluation" / "evaluation.json").write_text(
+            json.dumps(about | {"weights": "last", "interpolate": share})
+        )
+        assert dict(reporting_page._facts(load_run(path)))["System"].endswith(said)

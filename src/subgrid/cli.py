@@ -32,6 +32,10 @@ ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file,
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 StorePath = Annotated[Path | None, typer.Option(help="The training store, where it is not the default one.")]
 Which = Annotated[str, typer.Option(help="Which weights: last, best or content.")]
+Blend = Annotated[
+    float | None,
+    typer.Option(metavar="0..1", help="Weights between those of the content stage (0) and the last ones (1)."),
+]
 Select = Annotated[
     list[str] | None, typer.Option("--select", metavar="DIM=LABEL", help="Pick a label along another dimension.")
 ]
@@ -100,6 +104,7 @@ def train(
     from subgrid.console import say, tracker
     from subgrid.preparation import describe_store
     from subgrid.preparation import prepare as run_prepare
+    from subgrid.run import notes_of
     from subgrid.training import plan_run
     from subgrid.training import train as run_train
 
@@ -111,6 +116,8 @@ def train(
             say(f"  {line}")
     with tracker("train") as move:
         run = run_train(config, out=out, store=store, resume=resume, overrides=overrides or (), progress=move)
+    for note in notes_of(run):
+        say(f"  note: {note}")
     typer.echo(run)
 
 
@@ -120,13 +127,16 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Folder for the scores; RUN/evaluation by default.")] = None,
     store: StorePath = None,
     weights: Which = "last",
+    interpolate: Blend = None,
 ) -> None:
     """Score a trained system on the test split, in physical units, beside bilinear and bicubic."""
     from subgrid.console import tracker
     from subgrid.evaluation import evaluate as run_evaluate
 
     with tracker("evaluate") as move:
-        scores = run_evaluate(run, out=out, store=store, weights=_weights(weights), progress=move)
+        scores = run_evaluate(
+            run, out=out, store=store, weights=_weights(weights), interpolate=interpolate, progress=move
+        )
     _show(scores)
     typer.echo(f"{(out or run / 'evaluation') / 'scores.csv'}")
 
@@ -137,6 +147,7 @@ def downscale(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Coarse fields: a file, a glob or a Zarr folder.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="What to write: .nc or .zarr.")],
     weights: Which = "last",
+    interpolate: Blend = None,
     select: Select = None,
     static: Annotated[str | None, typer.Option(help="Static fields over the domain, where the run uses any.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
@@ -151,6 +162,7 @@ def downscale(
             source,
             out,
             weights=_weights(weights),
+            interpolate=interpolate,
             select=_labels(select),
             static_source=static,
             overwrite=overwrite,
@@ -184,6 +196,8 @@ def systems(as_json: Annotated[bool, typer.Option("--json", help="For programs."
     from rich.table import Table
 
     table = Table("system", "generator", "discriminator", "what it is", box=None)
+    for column in table.columns[:3]:  # names and counts whole; the text wraps
+        column.no_wrap = True
     for row in rows:
         table.add_row(
             row["name"], _count(row["generator_parameters"]), _count(row["discriminator_parameters"]), row["summary"]

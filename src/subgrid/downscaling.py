@@ -23,7 +23,7 @@ from subgrid.data.source import open_source, restore_names
 from subgrid.errors import GridError, RunError, SourceError
 from subgrid.inference import pick_device, super_resolve
 from subgrid.preparation import static_fields
-from subgrid.run import Run, Weights, load_generator, load_run
+from subgrid.run import Run, Weights, describe_weights, load_generator, load_run
 
 Progress = Callable[[int, int], None]
 
@@ -37,6 +37,7 @@ def downscale(
     out: str | Path | None = None,
     *,
     weights: Weights = "last",
+    interpolate: float | None = None,
     select: Mapping[str, Any] | None = None,
     static_source: str | Path | xr.Dataset | None = None,
     overwrite: bool = False,
@@ -50,6 +51,7 @@ def downscale(
         source: coarse fields, files or an open Dataset, with the run's variables in its units.
         out: `.nc` or `.zarr` to write, block by block; without it the fine fields come back in memory.
         weights: `last`, `best` or `content`.
+        interpolate: from 0, the content weights, to 1, the last ones; see `load_generator`.
         select: labels to pick along other dimensions, such as `{"level": 850}`.
         static_source: static fields that cover the domain, where the run uses any and the grid is not that of training.
         overwrite: replace `out` if it exists.
@@ -66,14 +68,17 @@ def downscale(
     """
     opened = load_run(run)
     target = None if out is None else _check_target(Path(out), overwrite)
-    generator = load_generator(opened, weights).to(pick_device())
+    generator = load_generator(opened, weights, interpolate).to(pick_device())
     coarse = open_source(source, variables=opened.variables, select=select).assign_attrs(_own_attrs(source))
     _check_units(opened, coarse)
     for remark in _remarks(opened, coarse):
         (say or _silent)(remark)
     static = _static(opened, coarse, static_source)
     fine = restore_names(_fine(opened, generator, coarse, static, progress))
-    fine.attrs |= {"history": _history(opened, coarse, weights), "Conventions": "CF-1.11"}
+    fine.attrs |= {
+        "history": _history(opened, coarse, describe_weights(weights, interpolate)),
+        "Conventions": "CF-1.11",
+    }
     with dask.config.set(scheduler="synchronous"):  # the generator uses all cores itself
         if target is None:
             return fine.compute()
@@ -230,7 +235,7 @@ def _history(run: Run, coarse: xr.Dataset, weights: str) -> str:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     line = (
         f"{now} subgrid {version('subgrid')}: super-resolved {run.config.data.factor} times per axis by {run.config.system} "
-        f"({weights} weights, trained on data {run.provenance['fingerprint'][:12]})"
+        f"({weights}, trained on data {run.provenance['fingerprint'][:12]})"
     )
     return f"{line}\n{coarse.attrs['history']}" if "history" in coarse.attrs else line
 

@@ -34,6 +34,7 @@ def evaluate(
     out: str | Path | None = None,
     store: str | Path | None = None,
     weights: Weights = "last",
+    interpolate: float | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Score a trained system and the baselines on the test split.
@@ -44,6 +45,7 @@ def evaluate(
         store: the training store, if it has moved.
         weights: `last` (the end of training), `best` (lowest validation RMSE of the last stage) or `content` (the end of
             the content stage).
+        interpolate: from 0, the content weights, to 1, the last ones; see `load_generator`.
         progress: called with (times done, times in all).
 
     Returns:
@@ -54,8 +56,8 @@ def evaluate(
     """
     opened = load_run(run)
     data = store_of(opened, store)
-    generator = load_generator(opened, weights).to(pick_device())
-    name = opened.config.system
+    generator = load_generator(opened, weights, interpolate).to(pick_device())
+    name, chosen = opened.config.system, {"weights": weights, "interpolate": interpolate}
     systems = {name: generator} | {mode: _baseline(opened, mode) for mode in BASELINES}
     folder = Path(out) if out is not None else opened.path / "evaluation"
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +76,7 @@ def evaluate(
     _write_csv(folder / "scores.csv", table)
     _write_dataset(folder / "spectra.nc", _spectra(opened, data, spectra, wavenumber))
     _write_dataset(folder / "samples.nc", _samples(opened, data, systems, positions))
-    write_json(folder / "evaluation.json", _facts(opened, data, weights, positions, generator))
+    write_json(folder / "evaluation.json", _facts(opened, data, positions, generator) | chosen)
     return table
 
 
@@ -176,11 +178,10 @@ def _samples(run: Run, data: Store, systems: dict[str, nn.Module], positions: An
     ).drop_vars("split", errors="ignore")
 
 
-def _facts(run: Run, data: Store, weights: str, positions: Any, generator: nn.Module) -> dict[str, Any]:
+def _facts(run: Run, data: Store, positions: Any, generator: nn.Module) -> dict[str, Any]:
     times = data.hr["valid_time"].values[positions]
     return {
         "system": run.config.system,
-        "weights": weights,
         "num_times": int(positions.size),
         "period": [str(times[0]), str(times[-1])],
         "factor": data.factor,

@@ -49,13 +49,16 @@ def refuse_unfit(config: Config, store: Store) -> None:
             f"{store.path} holds {', '.join(store.variables)} at factor {store.factor}, the configuration asks for "
             f"{', '.join(config.data.variables)} at factor {config.data.factor}; prepare a store for it."
         )
+    fix = " Use a larger train.patch, or a larger domain."
     num_static, factor = len(store.meta.get("static", {})), store.factor
     rows, columns = patch_shape(store, config.train.patch)
-    hr = torch.zeros(2, len(store.variables), rows, columns)
-    lr, static = hr[..., ::factor, ::factor], torch.zeros(2, num_static, rows, columns)
+    count = min(2, config.train.batch)  # a batch of one is another thing to BatchNorm
+    hr = torch.zeros(count, len(store.variables), rows, columns)
+    lr, static = hr[..., ::factor, ::factor], torch.zeros(count, num_static, rows, columns)
     generator = build_generator(config, num_static)
     if not any(p.requires_grad for p in generator.parameters()):
         raise ConfigError(f"generator.name: {config.generator.name} has nothing to train; choose another generator.")
+    _refuse_uneven(config, generator, lr)
     where = f"generator: {config.generator.name} on coarse patches of {lr.shape[2]} x {lr.shape[3]} cells"
     sr = _rehearse(where, lambda: generator(lr, static if num_static else None))
     if sr.shape != hr.shape:
@@ -63,12 +66,28 @@ def refuse_unfit(config: Config, store: Store) -> None:
     if config.adversarial and config.discriminator is not None:
         discriminator = build_discriminator(config)
         where = f"train.patch: {config.discriminator.name} on fields of {rows} x {columns} cells"
-        _rehearse(where, lambda: discriminator(hr, sr), " Use a larger train.patch, or a larger domain.")
+        _rehearse(where, lambda: discriminator(hr, sr), fix)
     for key, losses in (("content.losses", config.content.losses), ("losses", config.losses)):
         for name, (_, term) in content_terms(losses, key).items():
-            _rehearse(f"{key}.{name}", partial(term, sr, hr))
+            where = f"{key}.{name} on fields of {rows} x {columns} cells"
+            _rehearse(where, partial(term, sr, hr), fix if min(rows, columns) < getattr(term, "window", 0) else "")
     whole = np.zeros((1, *(store.hr.sizes[d] for d in spatial_dims(store.hr))))
     score_parts(whole, whole, names=VALID_SCORES, data_range=1.0, factor=factor)
+
+
+def _refuse_uneven(config: Config, generator: nn.Module, lr: Tensor) -> None:
+    """Patches must have the multiple of cells that the generator needs; whole fields are padded to it later."""
+    multiple = int(getattr(generator, "multiple", 1))
+    height, width = lr.shape[-2:]
+    if height % multiple == 0 and width % multiple == 0:
+        return
+    fine = multiple * config.data.factor
+    best = min(height, width) * config.data.factor // fine * fine
+    fix = f"use train.patch = {best}" if best >= 8 else f"it needs a domain of at least {fine} x {fine} fine cells"
+    raise ConfigError(
+        f"train.patch: {config.generator.name} needs coarse patches of a multiple of {multiple} cells, those of this training "
+        f"have {height} x {width}; {fix}."
+    )
 
 
 def _rehearse(where: str, compute: Callable[[], Tensor], fix: str = "") -> Tensor:

@@ -7,6 +7,7 @@
     history.csv        losses and validation scores over updates
     weights/           last, best, content (.safetensors; the averaged weights where there is an average)
     state.safetensors  everything that a resumed training needs
+    finished.json      what the training took, and notes for its user
 
 Every file is replaced whole, so a reader, or a resumed run, never sees half of one.
 """
@@ -27,6 +28,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import torch
 import xarray as xr
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -215,12 +217,44 @@ def build_discriminator(config: Config) -> nn.Module:
     return build(DISCRIMINATORS, "discriminator", part.name, part.options, channels_in=n, channels_condition=n)
 
 
-def load_generator(run: Run, weights: Weights = "last") -> nn.Module:
+def load_generator(run: Run, weights: Weights = "last", interpolate: float | None = None) -> nn.Module:
     """The run's generator with trained weights, ready for inference.
 
+    Args:
+        run: an opened run.
+        weights: which ones.
+        interpolate: a number a from 0 to 1, in place of `weights`: (1 - a) times the content weights plus a times the last
+            ones, parameters and BatchNorm statistics alike (Wang et al. 2018, arXiv:1809.00219, section 3.4).
+
     Raises:
-        RunError: if those weights are not there.
+        RunError: if those weights are not there, or `interpolate` is out of range or given beside other weights.
     """
+    generator = build_generator(run.config, len(run.static_scale))
+    generator.load_state_dict(_weights(run, weights) if interpolate is None else _between(run, weights, interpolate))
+    return generator.eval()
+
+
+def _between(run: Run, weights: Weights, share: float) -> dict[str, Tensor]:
+    """Tensors between those of the content stage and the last ones; both ends exact."""
+    if weights != "last":
+        raise RunError(f"interpolate goes from the content weights to the last ones; leave weights {weights!r} away.")
+    if not 0 <= share <= 1:
+        raise RunError(f"interpolate: got {share:g}, expected a number from 0 (content weights) to 1 (last weights).")
+    if not (run.path / "weights" / "content.safetensors").is_file():
+        raise RunError(
+            f"{run.path} has no content weights to interpolate from: it was trained in one stage, or has not reached its "
+            "second. Train with content.share between 0 and 1."
+        )
+    content, last = _weights(run, "content"), _weights(run, "last")
+    counters = content if share < 0.5 else last  # whole numbers, such as BatchNorm's count of batches
+    return {
+        name: torch.lerp(start, last[name], share) if start.is_floating_point() else counters[name]
+        for name, start in content.items()
+    }
+
+
+def _weights(run: Run, weights: Weights) -> dict[str, Tensor]:
+    """Read one file of weights."""
     file = run.path / "weights" / f"{weights}.safetensors"
     if not file.is_file():
         have = sorted(p.stem for p in (run.path / "weights").glob("*.safetensors"))
@@ -228,9 +262,18 @@ def load_generator(run: Run, weights: Weights = "last") -> nn.Module:
             f"{run.path} has no weights {weights!r}; there are: {', '.join(have) or 'none yet'}. "
             + ("Choose one of them." if have else "Train first, or go on with `subgrid train ... --resume`.")
         )
-    generator = build_generator(run.config, len(run.static_scale))
-    generator.load_state_dict(load_file(file))
-    return generator.eval()
+    return load_file(file)
+
+
+def describe_weights(weights: str, interpolate: float | None) -> str:
+    """Which weights, in words."""
+    return f"{weights} weights" if interpolate is None else f"weights {interpolate:g} of the way from content to last"
+
+
+def notes_of(path: str | Path) -> list[str]:
+    """What a finished training has to say to its user."""
+    file = Path(path) / "finished.json"
+    return list(json.loads(file.read_text(encoding="utf-8")).get("notes", [])) if file.is_file() else []
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

@@ -34,6 +34,14 @@ class State:
         """The generator that counts: the running average where there is one."""
         return self.average if self.average is not None else self.generator
 
+    @property
+    def handed_over(self) -> float | None:
+        """Validation RMSE at the end of the content stage over that of bilinear interpolation; None before the hand-off."""
+        content = [row for row in self.rows if row["stage"] == "content"]
+        if not content or self.stage == "content":
+            return None
+        return float(content[-1]["valid_rmse"] / content[-1]["valid_rmse_bilinear"])
+
 
 def fresh_state(config: Config, num_static: int, device: torch.device) -> State:
     """Networks with seeded weights, and their optimisers."""

@@ -20,7 +20,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from subgrid.config import Config, load_config
-from subgrid.data.patches import Batch, PatchSampler, stack
+from subgrid.data.patches import Batch, PatchSampler, patch_shape, stack
 from subgrid.data.store import Store, open_store
 from subgrid.errors import RunError
 from subgrid.inference import super_resolve
@@ -41,6 +41,10 @@ from subgrid.state import State, adam, fresh_state, keep, restore, update_averag
 from subgrid.verify import finish_scores, score_parts
 
 Report = Callable[..., None]
+
+LOWER_RATE = (
+    "What was saved before is kept. Start a new run with a lower train.learning_rate, or train.precision = '32'."
+)
 
 
 def train(
@@ -150,7 +154,7 @@ def _loop(run: Run, store: Store, report: Report) -> None:
             sums = {}
             keep(run, state)
         report(*_position(state, total, train_.seconds), _note(state))
-    _finish(run, state)
+    _finish(run, state, _remarks(state, config, patch_shape(store, train_.patch)))
 
 
 def _update(
@@ -189,15 +193,14 @@ def _update(
         loss = loss + config.losses["adversarial"].weight * value
     if not torch.isfinite(loss):
         said = ", ".join(f"{name} {value.item():.3g}" for name, value in logged.items())
-        raise RunError(
-            f"the loss is no longer finite at update {state.step + 1} ({said}). "
-            "What was saved before is kept. Start a new run with a lower train.learning_rate, or train.precision = '32'."
-        )
+        raise RunError(f"the loss is no longer finite at update {state.step + 1} ({said}). {LOWER_RATE}")
     optimizer = state.optimizers["generator"]
     optimizer.zero_grad(set_to_none=True)
     fabric.backward(loss)
     if config.train.clip_norm > 0:
-        nn.utils.clip_grad_norm_(state.generator.parameters(), config.train.clip_norm)
+        norm = nn.utils.clip_grad_norm_(state.generator.parameters(), config.train.clip_norm)
+        if not torch.isfinite(norm):  # clipped to an infinite norm, gradients are zeros, and nothing would be said
+            raise RunError(f"the gradient is no longer finite at update {state.step + 1}. {LOWER_RATE}")
     optimizer.step()
     return {name: float(value.detach()) for name, value in logged.items()}
 
@@ -261,10 +264,7 @@ def _validator(run: Run, store: Store) -> Callable[[nn.Module], dict[str, float]
     def scores(generator: nn.Module) -> dict[str, float]:
         sr = super_resolve(generator, lr, static, periodic=store.periodic)
         if not np.isfinite(sr).all():
-            raise RunError(
-                "the generator's output on validation fields is no longer finite. What was saved before is kept. "
-                "Start a new run with a lower train.learning_rate, or train.precision = '32'."
-            )
+            raise RunError(f"the generator's output on validation fields is no longer finite. {LOWER_RATE}")
         found: dict[str, list[float]] = {}
         for i in range(len(variables)):
             parts = score_parts(sr[:, i], hr[:, i], names=VALID_SCORES, data_range=ranges[i], factor=store.factor)
@@ -279,10 +279,25 @@ def _validator(run: Run, store: Store) -> Callable[[nn.Module], dict[str, float]
     return lambda generator: scores(generator) | {"valid_rmse_bilinear": reference}
 
 
-def _finish(run: Run, state: State) -> None:
-    """Say that the run is complete, and what it took."""
-    facts = {"updates": state.step, "seconds_in_updates": round(state.elapsed, 1), "stage": state.stage}
+def _finish(run: Run, state: State, notes: list[str]) -> None:
+    """Say that the run is complete, what it took, and what its user should know."""
+    facts = {"updates": state.step, "seconds_in_updates": round(state.elapsed, 1), "stage": state.stage, "notes": notes}
     write_json(run.path / "finished.json", facts)
+
+
+def _remarks(state: State, config: Config, patch: tuple[int, int]) -> list[str]:
+    """Whether the content stage did its job, and what the losses did with patches of this size."""
+    handed, out = state.handed_over, []
+    if handed is not None and handed > 1:
+        out.append(
+            f"the content stage handed over at a validation RMSE of {handed:.3f} of bilinear's: it had not yet learned what "
+            "interpolation knows. Give it longer (train.updates, content.share) or another content.learning_rate."
+        )
+    for key, losses in (("content.losses", config.content.losses), ("losses", config.losses)):
+        for name, (_, term) in content_terms(losses, key).items():
+            describe = getattr(term, "describe", None)
+            out += [f"{key}.{name}: {describe(*patch)}"] if callable(describe) else []
+    return out
 
 
 def _sampler(config: Config, store: Store) -> PatchSampler:
@@ -313,7 +328,9 @@ def _note(state: State) -> str:
         return state.stage
     row = state.rows[-1]
     against = row["valid_rmse"] / row["valid_rmse_bilinear"]
-    return f"{state.stage}: valid PSNR {row['valid_psnr']:.2f} dB, RMSE {against:.3f} of bilinear"
+    handed = state.handed_over
+    warning = f" (handed over at {handed:.3f})" if handed is not None and handed > 1 else ""
+    return f"{state.stage}: valid PSNR {row['valid_psnr']:.2f} dB, RMSE {against:.3f} of bilinear{warning}"
 
 
 def _same_run(path: Path, config: Config) -> Run:

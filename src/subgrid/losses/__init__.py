@@ -11,9 +11,9 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from subgrid.losses.adversarial import Vanilla
-from subgrid.losses.pixel import L1, MSE
-from subgrid.losses.structure import BoxSSIM
+from subgrid.losses.adversarial import Hinge, Minimax, RelativisticAverage, Vanilla
+from subgrid.losses.pixel import L1, MSE, Charbonnier
+from subgrid.losses.structure import BoxSSIM, GaussianSSIM, GradientDifference, MultiScaleSSIM
 
 
 class Adversarial(Protocol):
@@ -31,8 +31,15 @@ class Adversarial(Protocol):
 LOSSES: dict[str, Callable[..., nn.Module]] = {
     "l1": L1,
     "mse": MSE,
+    "charbonnier": Charbonnier,
     "ssim_box": BoxSSIM,
+    "ssim": GaussianSSIM,
+    "ms_ssim": MultiScaleSSIM,
+    "gradient": GradientDifference,
 }
 ADVERSARIAL: dict[str, Callable[[], Adversarial]] = {
     "vanilla": Vanilla,
+    "minimax": Minimax,
+    "relativistic": RelativisticAverage,
+    "hinge": Hinge,
 }

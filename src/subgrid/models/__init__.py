@@ -5,7 +5,7 @@ A generator is called with `lr` (b, c_in, h, w) and, where it was built with sta
 
 - `factor`: fine cells per coarse cell along an axis,
 - `multiple`: what h and w must be a multiple of,
-- `halo_cells`: coarse cells on each side that an output cell depends on.
+- `halo_cells`: coarse cells on each side that an output cell depends on (channel attention apart, which sees the whole field).
 
 A discriminator is called with `condition`, the interpolated input, and `field`, both (b, c, H, W), and returns logits.
 """
@@ -20,16 +20,21 @@ from typing import Any
 from torch import nn
 
 from subgrid.errors import ConfigError, nearest
-from subgrid.models.discriminators import PatchGAN
+from subgrid.models.discriminators import VGG, PatchGAN
 from subgrid.models.interpolation import Interpolation
+from subgrid.models.rrdb import RRDBNet
 from subgrid.models.srresnet import SRResNet
+from subgrid.models.unet import UNet
 
 GENERATORS: dict[str, Callable[..., nn.Module]] = {
     "interpolation": Interpolation,
+    "rrdbnet": RRDBNet,
     "srresnet": SRResNet,
+    "unet": UNet,
 }
 DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
     "patchgan": PatchGAN,
+    "vgg": VGG,
 }
 
 

@@ -104,9 +104,7 @@ class Upsampler(nn.Sequential):
         super().__init__(*layers)
 
 
-def convolution(
-    channels_in: int, channels_out: int, norm: str, kernel: int = 3, dilation: int = 1
-) -> list[nn.Module]:
+def convolution(channels_in: int, channels_out: int, norm: str, kernel: int = 3, dilation: int = 1) -> list[nn.Module]:
     """A same-size convolution, with BatchNorm behind it where `norm` says `batch`."""
     pad = dilation * (kernel // 2)
     first = nn.Conv2d(channels_in, channels_out, kernel, padding=pad, dilation=dilation)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from subgrid.models.blocks import check_choice
+
 NORMS = ("batch", "spectral", "none")
 OUTPUTS = ("logits", "sigmoid")
 
@@ -36,27 +38,78 @@ class PatchGAN(nn.Module):
             output: `logits`, or `sigmoid` as published.
         """
         super().__init__()
-        if norm not in NORMS:
-            raise ValueError(f"norm: got {norm!r}, expected one of {', '.join(NORMS)}")
-        if output not in OUTPUTS:
-            raise ValueError(f"output: got {output!r}, expected one of {', '.join(OUTPUTS)}")
+        check_choice("norm", norm, NORMS)
         if features < 1:
             raise ValueError(f"features: got {features}, expected at least 1")
         widths = [channels_condition + channels_in, features, 2 * features, 4 * features]
         layers: list[nn.Module] = []
         for i, (narrow, wide) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
-            conv = nn.Conv2d(narrow, wide, 4, stride=2, padding=1)
-            layers.append(spectral_norm(conv) if norm == "spectral" else conv)
+            layers.append(_bounded(nn.Conv2d(narrow, wide, 4, stride=2, padding=1), norm))
             if norm == "batch" and i > 0:
                 layers.append(nn.BatchNorm2d(wide))
             layers.append(nn.LeakyReLU(0.2))
-        last = nn.Conv2d(widths[-1], 1, 4, padding=1)
-        layers.append(spectral_norm(last) if norm == "spectral" else last)
-        if output == "sigmoid":
-            layers.append(nn.Sigmoid())
+        layers.append(_bounded(nn.Conv2d(widths[-1], 1, 4, padding=1), norm))
+        layers += _output(output)
         self.layers = nn.Sequential(*layers)
 
     def forward(self, condition: Tensor, field: Tensor) -> Tensor:
         """Two times (b, c, H, W), H and W at least 16, to (b, 1, H/8 - 1, W/8 - 1)."""
         out: Tensor = self.layers(torch.cat([condition, field], 1))
         return out
+
+
+class VGG(nn.Module):
+    """Eight 3x3 convolutions, every second one with stride 2, and a ninth to one channel: ESRGAN's judge as the study ran it.
+
+    The study left BatchNorm and the dense end of the original (Ledig et al. 2017, arXiv:1609.04802) away, so that it works at
+    any patch size.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_condition: int,
+        features: int = 64,
+        norm: str = "none",
+        output: str = "logits",
+    ) -> None:
+        """Build.
+
+        Args:
+            channels_in: variables of the field.
+            channels_condition: variables of the interpolated input.
+            features: channels after the first convolution; they double with every second stride.
+            norm: `none`, `batch` or `spectral`.
+            output: `logits` or `sigmoid`.
+        """
+        super().__init__()
+        check_choice("norm", norm, NORMS)
+        if features < 1:
+            raise ValueError(f"features: got {features}, expected at least 1")
+        layers: list[nn.Module] = []
+        width = channels_condition + channels_in
+        for i in range(8):
+            wide = features * 2 ** (i // 2)
+            layers.append(_bounded(nn.Conv2d(width, wide, 3, stride=1 + i % 2, padding=1), norm))
+            if norm == "batch" and i > 0:
+                layers.append(nn.BatchNorm2d(wide))
+            layers.append(nn.LeakyReLU(0.2))
+            width = wide
+        layers.append(_bounded(nn.Conv2d(width, 1, 3, padding=1), norm))
+        self.layers = nn.Sequential(*layers, *_output(output))
+
+    def forward(self, condition: Tensor, field: Tensor) -> Tensor:
+        """Two times (b, c, H, W) to (b, 1, H/16, W/16), rounded up."""
+        out: Tensor = self.layers(torch.cat([condition, field], 1))
+        return out
+
+
+def _bounded(convolution: nn.Conv2d, norm: str) -> nn.Module:
+    """Spectral normalisation where it is asked for."""
+    return spectral_norm(convolution) if norm == "spectral" else convolution
+
+
+def _output(output: str) -> list[nn.Module]:
+    """The sigmoid of the published discriminators, or nothing."""
+    check_choice("output", output, OUTPUTS)
+    return [nn.Sigmoid()] if output == "sigmoid" else []

@@ -23,6 +23,9 @@ class SRResNet(nn.Module):
     As published: BatchNorm, tanh head, nothing added to the output. tanh on standardised targets clips every value beyond
     one standard deviation; the sound form takes `norm="none", head="linear", base="bicubic"`, so that the network learns what
     interpolation lacks and starts from it (the last convolution then starts at zero).
+
+    `halo_cells` is that of the convolutions. Channel attention takes means over all the field it is given, so with it every
+    output cell depends, weakly, on every input cell, and whole fields are weighed by other means than patches were.
     """
 
     def __init__(

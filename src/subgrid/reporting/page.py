@@ -154,12 +154,18 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     # to the minute: a datetime64 has nanoseconds, which nobody reads
     first, last = (re.sub(r"^(\d+-\d\d-\d\d)[T ](\d\d:\d\d)\S*$", r"\1 \2", str(t)) for t in about["period"])
     return [
-        ("System", f"{run.system}, weights “{about['weights']}”"),
+        ("System", f"{run.system}, weights “{about['weights']}”{_between(about)}"),
         ("Generator", f"{about['parameters']:,} parameters"),
         ("Factor", f"{about['factor']} fine cells per coarse cell, along each axis"),
         ("Variables", ", ".join(f"{name} ({unit})" if unit else name for name, unit in units.items())),
         ("Test times", f"{about['num_times']:,}, {first} to {last}"),
     ]
+
+
+def _between(about: dict[str, Any]) -> str:
+    """How far interpolated weights are from those of the content stage; older evaluations do not say."""
+    share = about.get("interpolate")
+    return "" if share is None else f", {share:g} of the way there from “content”"
 
 
 def _map_picture(run: Run, variable: str, time: int) -> Picture:

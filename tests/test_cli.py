@@ -176,13 +176,13 @@ def test_every_verb_has_a_mistake() -> None:
 
 def test_the_systems_own_refusals_are_one_line_too(subgrid, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     def denied(*_: object) -> None:
-        raise PermissionError(13, "Permission denied", "/root/report.html")
+        raise PermissionError(13, "Permission denied", "/elsewhere/report.html")
 
     monkeypatch.setattr("subgrid.reporting.report", denied)
     done = subgrid("report", "run")
     assert (done.code, done.err) == (
         2,
-        "subgrid: /root/report.html: Permission denied; give another path, or change its permissions.\n",
+        "subgrid: /elsewhere/report.html: Permission denied; give another path, or change its permissions.\n",
     )
 
 

@@ -4,7 +4,6 @@
 PYTHON ?= python3
 VENV ?= .venv
 SUBGRID_CONSTRAINTS ?= constraints.txt
-DEMO ?= demo
 
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c $(SUBGRID_CONSTRAINTS)
@@ -37,8 +36,8 @@ $(VENV)/.dev: $(VENV)/.base
 	@touch $@
 
 demo: $(VENV)/.base
-	@rm -rf $(DEMO)
-	@$(BIN)/subgrid demo --out $(DEMO)
+	@if [ -f demo/weather.nc ]; then rm -rf demo; fi  # an earlier demo of ours, nothing else
+	@$(BIN)/subgrid demo --out demo
 
 test: $(VENV)/.dev
 	@rm -f .coverage .coverage.*
@@ -61,4 +60,5 @@ wheel: $(VENV)/.dev
 	@$(BIN)/pip wheel --quiet --no-deps -w dist .
 
 clean:
-	rm -rf $(VENV) $(DEMO) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	@if [ -f demo/weather.nc ]; then rm -rf demo; fi
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*

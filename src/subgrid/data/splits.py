@@ -18,7 +18,6 @@ Indices = npt.NDArray[np.int64]
 Period = tuple[str, str]
 
 SPLITS = ("train", "valid", "test")
-SEASONS = ("MAM", "JJA", "SON", "DJF")
 SHARES = (0.70, 0.85)  # without periods: the first 70 % train, the next 15 % valid, the rest test
 VALID_SHARE = 0.1  # of the training block, where no validation period is given
 

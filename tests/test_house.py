@@ -13,8 +13,8 @@ import pytest
 
 import subgrid
 from subgrid.config import load_config, load_recipe, recipe_names
-from subgrid.losses import ADVERSARIAL, LOSSES
-from subgrid.models import DISCRIMINATORS, GENERATORS
+from subgrid.losses import ADVERSARIAL, GAME, LOSSES
+from subgrid.models import DISCRIMINATORS, GENERATORS, SAMPLERS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(subgrid.__file__).parent
@@ -105,9 +105,9 @@ def test_every_recipe_loads_and_says_what_it_is(name: str) -> None:
     assert config.system == name
     assert len(load_recipe(name)["summary"]) > 20
     assert config.family in {"baseline", "sound", "published"}
-    assert config.generator.name in GENERATORS
+    assert config.generator.name in {**GENERATORS, **SAMPLERS}
     assert config.discriminator is None or config.discriminator.name in DISCRIMINATORS
-    assert set(config.losses) <= {*LOSSES, "adversarial"}
+    assert set(config.losses) <= {*LOSSES, *GAME}
     assert set(config.content.losses) <= set(LOSSES)
     if config.adversarial:
         assert config.losses["adversarial"].options["kind"] in ADVERSARIAL

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from subgrid.losses import ADVERSARIAL, LOSSES
 from subgrid.losses.adversarial import Hinge, Minimax, RelativisticAverage, Vanilla
+from subgrid.losses.matching import FeatureMatching
 from subgrid.losses.structure import BoxSSIM, GaussianSSIM, MultiScaleSSIM, ssim_and_contrast
 from subgrid.models.discriminators import PatchGAN
 from subgrid.models.srresnet import SRResNet
@@ -261,6 +262,28 @@ def test_the_generators_step_holds_the_word_on_real_fields_fixed(kind: str) -> N
     ADVERSARIAL[kind]().discriminator(real, fake).backward()
     assert real.grad is not None and real.grad.abs().sum() > 0  # D is moved by both
     assert fake.grad is not None and fake.grad.abs().sum() > 0
+
+
+def test_feature_matching_by_a_plain_loop() -> None:
+    torch.manual_seed(0)
+    fake = [torch.randn(2, 3, 5, 4, requires_grad=True), torch.randn(2, 4, 2, 2, requires_grad=True)]
+    real = [torch.randn(2, 3, 5, 4, requires_grad=True), torch.randn(2, 4, 2, 2, requires_grad=True)]
+
+    def leaky(value: float) -> float:
+        return value if value > 0 else 0.2 * value
+
+    for activation, seen in (("before", float), ("after", leaky)):
+        layers = []
+        for made, true in zip(fake, real, strict=True):
+            pairs = zip(made.detach().flatten().tolist(), true.detach().flatten().tolist(), strict=True)
+            distances = [abs(seen(a) - seen(b)) for a, b in pairs]
+            layers.append(sum(distances) / len(distances))
+        loss = FeatureMatching(activation)(fake, real)
+        assert float(loss.detach()) == pytest.approx(sum(layers) / 2, rel=1e-6)
+    loss.backward()
+    assert all(part.grad is not None for part in fake)
+    assert all(part.grad is None for part in real)
+    assert float(FeatureMatching()(real, real)) == 0
 
 
 def test_hinge_by_hand() -> None:

@@ -165,9 +165,9 @@ def test_every_row_and_column_is_reached_and_no_region_wraps(stores: dict[str, S
 
 def test_a_domain_smaller_than_the_patch_is_taken_whole(stores: dict[str, Store]) -> None:
     store = stores["region"]
-    assert patch_shape(store, 40) == (32, 40)
-    assert patch_shape(store, 64) == (32, 48)
-    assert patch_shape(store, 18) == (16, 16)
+    assert patch_shape(store.hr, 40, store.factor) == (32, 40)
+    assert patch_shape(store.hr, 64, store.factor) == (32, 48)
+    assert patch_shape(store.hr, 18, store.factor) == (16, 16)
     batch = sampler(store, patch=64).draw(0)
     assert batch.hr.shape == (4, 4, 32, 48)
     _, hr, places = physical(store, batch)

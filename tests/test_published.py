@@ -15,6 +15,7 @@ from test_models import of_recipe
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 COUNTS = {
+    "published/gan": (3_806_018, 662_721),
     "published/cgan": (398_338, 664_769),
     "published/srgan": (946_189, 664_769),
     "published/esrgan": (2_409_154, 4_690_561),

@@ -52,7 +52,7 @@ def coarse(weather: xr.Dataset) -> xr.Dataset:
     return coarsen(fields, 4).isel(latitude=slice(6), longitude=slice(5))
 
 
-@pytest.mark.parametrize("system", TRAINED)
+@pytest.mark.parametrize("system", [name for name in TRAINED if name.split("/")[-1] != "gan"])
 def test_every_system_takes_the_whole_road(system: str, tiny_store: Path, coarse: xr.Dataset, tmp_path: Path) -> None:
     run = train(tiny_settings(system), store=tiny_store, out=tmp_path / "run")
     scores = evaluate(run)

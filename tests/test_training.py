@@ -24,7 +24,7 @@ from subgrid.config import TrainConfig, load_config
 from subgrid.data.patches import Batch, PatchSampler
 from subgrid.data.store import open_store
 from subgrid.errors import ConfigError, GridError, RunError, SubgridError
-from subgrid.losses import ADVERSARIAL, LOSSES
+from subgrid.losses import ADVERSARIAL, GAME, LOSSES
 from subgrid.models import GENERATORS
 from subgrid.preparation import prepare
 from subgrid.run import load_run, load_tensors, notes_of
@@ -255,6 +255,22 @@ UNFIT: list[tuple[dict[str, Any], str]] = [
     ),
     ({"losses.adversarial.kind": "vanila"}, r"^losses.adversarial.kind: got 'vanila'\. Did you mean 'vanilla'\?$"),
     ({"losses.adversarial.knd": "x"}, r"^losses.adversarial.knd: no such option\. Did you mean 'kind'\?$"),
+    (
+        {"losses.feature_matching.weight": 1.0, "losses.feature_matching.activation": "b"},
+        r"^losses\.feature_matching: it refuses its options .*expected one of before, after",
+    ),
+    (
+        {"losses.feature_matching.weight": 1.0, "losses.adversarial.weight": 0.0},
+        r"^losses\.feature_matching: it compares what a trained discriminator sees; give losses\.adversarial a weight",
+    ),
+    (
+        {"losses.feature_matching.weight": 1.0, "discriminator.name": "tiny:Deaf"},
+        r"^losses\.feature_matching: tiny:Deaf has no method `listen`",
+    ),
+    (
+        {"content.losses.feature_matching.weight": 1.0},
+        r"content\.losses\.feature_matching: the content stage has no discriminator",
+    ),
     ({"content.losses.l1.weight": 0.0}, r"^content.losses: none has a weight"),
     ({"losses.l1.weight": 0.0, "losses.adversarial.weight": 0.0}, r"^losses: none has a weight"),
     ({"generator.widths": 3}, r"^generator.widths: srresnet has no such option"),
@@ -275,8 +291,9 @@ def test_what_cannot_train_is_refused_before_a_run_is_made(
     tiny_store: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     settings: dict[str, Any] = SETTINGS
-    if {"bicubic", "published/cgan"} & {changes.get("system")} or {"tiny:Keeps", "unet"} & {
-        changes.get("generator.name")
+    if {"bicubic", "published/cgan"} & {changes.get("system")} or {"tiny:Keeps", "unet", "tiny:Deaf"} & {
+        changes.get("generator.name"),
+        changes.get("discriminator.name"),
     }:
         settings = {k: v for k, v in SETTINGS.items() if not k.startswith(("generator", "discriminator", "content"))}
     with pytest.raises(SubgridError, match=message):
@@ -344,6 +361,7 @@ MOVES: list[tuple[str, Any]] = [
     ("losses.gradient.weight", 1.0),
     *(("losses.adversarial.kind", kind) for kind in ADVERSARIAL if kind != "vanilla"),
     ("losses.adversarial.weight", 1.0),
+    ("losses.feature_matching.weight", 1.0),
     ("generator.norm", "batch"),
     ("discriminator.features", 4),
     ("discriminator.norm", "none"),
@@ -356,7 +374,7 @@ ELSEWHERE = {"train.seconds", "train.precision", "train.device"}
 def test_every_training_option_is_tested() -> None:
     tested = {key for key, _ in [*MOVES, *WATCHES] if key.startswith("train.")} | ELSEWHERE
     assert tested == {f"train.{name}" for name in TrainConfig.model_fields}
-    assert {key.split(".")[1] for key, _ in MOVES if key.startswith("losses.")} == {*LOSSES, "adversarial"}
+    assert {key.split(".")[1] for key, _ in MOVES if key.startswith("losses.")} == {*LOSSES, *GAME}
 
 
 @pytest.mark.parametrize("key, value", MOVES, ids=[f"{key}={value}" for key, value in MOVES])
@@ -460,7 +478,7 @@ def test_the_adversarial_stage_goes_on_from_the_content_weights(base: Path, tiny
 
 def test_the_handover(base: Path, tmp_path: Path) -> None:
     run = load_run(shutil.copytree(base, tmp_path / "run"))
-    state = fresh_state(run.config, 0, torch.device("cpu"))
+    state = fresh_state(run.config, 0, (16, 16), torch.device("cpu"))
     state.best, state.step = 0.01, 4
     first = state.optimizers["generator"]
     training._enter_stage(run, state, 0.49)
@@ -586,7 +604,7 @@ def one_update(settings: dict[str, Any], **changes: Any) -> Any:
     given = {key.replace("__", "."): value for key, value in changes.items()}
     config = load_config(settings | given)
     torch.manual_seed(0)
-    state = fresh_state(config, 0, torch.device("cpu"))
+    state = fresh_state(config, 0, (16, 16), torch.device("cpu"))
     state.stage = "main"
     with torch.no_grad():
         for p in state.generator.parameters():
@@ -595,7 +613,7 @@ def one_update(settings: dict[str, Any], **changes: Any) -> Any:
     before = [[p.detach().clone() for p in network.parameters()] for network in networks]
     batch = Batch(*(torch.randn(2, c, n, n) for c, n in ((2, 4), (2, 16), (0, 16))))  # type: ignore[arg-type]
     terms = training.content_terms(config.losses, "losses")
-    game = training.make_game(config) if config.adversarial else None
+    game = training.make_game(config)
     fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
     logged = training._update(fabric, state, terms, game, batch, config)
     return state, before, logged
@@ -640,6 +658,30 @@ def test_the_generators_step_leaves_the_discriminator_alone(kind: str, monkeypat
     monkeypatch.setattr(ADVERSARIAL[kind], "generator", lambda self, real, fake: fake.sum() * 0)
     other, _, _ = one_update(SETTINGS, losses__adversarial__kind=kind)
     assert all(torch.equal(p, q) for p, q in zip(judge, other.discriminator.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("judge", ["patchgan", "vgg"])
+def test_feature_matching_moves_the_whole_generator_and_not_the_discriminator(judge: str) -> None:
+    settings = {key: value for key, value in SETTINGS.items() if not key.startswith("discriminator")}
+    settings |= {
+        "discriminator.name": judge,
+        "discriminator.features": 8,
+        "losses.l1.weight": 0.0,
+        "train.clip_norm": 0.0,
+    }
+    settings |= {"losses.adversarial.weight": 1e-30}  # the game goes on, its pull is nothing
+    plain, before, _ = one_update(settings)
+    state, _, logged = one_update(settings, losses__feature_matching__weight=1.0)
+    pairs = zip(state.generator.named_parameters(), before[0], strict=True)
+    assert [key for (key, p), old in pairs if torch.equal(p, old)] == []
+    pairs = zip(state.discriminator.parameters(), plain.discriminator.parameters(), strict=True)
+    assert all(torch.equal(p, q) for p, q in pairs)
+    assert logged["loss_feature_matching"] > 0
+    after, _, _ = one_update(
+        settings, losses__feature_matching__weight=1.0, losses__feature_matching__activation="after"
+    )
+    kinds = [state.generator.state_dict(), after.generator.state_dict()]
+    assert not same_weights(*kinds)
 
 
 # bad numbers

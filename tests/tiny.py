@@ -82,3 +82,15 @@ class Keeps(torch.nn.Module):
     def forward(self, lr: torch.Tensor, static: torch.Tensor | None = None) -> torch.Tensor:
         """(b, c, h, w) to the same."""
         return self.layer(lr)
+
+
+class Deaf(torch.nn.Module):
+    """A discriminator of the user's that gives its verdict alone."""
+
+    def __init__(self, channels_in: int, channels_condition: int) -> None:
+        super().__init__()
+        self.layer = torch.nn.Conv2d(channels_in + channels_condition, 1, 3)
+
+    def forward(self, condition: torch.Tensor, field: torch.Tensor) -> torch.Tensor:
+        """Two times (b, c, h, w) to (b, 1, h - 2, w - 2)."""
+        return self.layer(torch.cat([condition, field], 1))

@@ -1,7 +1,7 @@
 """GAN super-resolution of gridded weather and climate fields: from files to fine fields, with evidence.
 
-The verbs of the command line are functions here: `check`, `prepare`, `train`, `evaluate`, `downscale`, `report`, `systems`,
-`demo`. They load what they need when first called, so that `import subgrid` is quick.
+The verbs of the command line are functions here: `check`, `prepare`, `train`, `evaluate`, `downscale`, `sample`, `report`,
+`systems`, `demo`. They load what they need when first called, so that `import subgrid` is quick.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from subgrid.preparation import prepare
     from subgrid.quickstart import demo
     from subgrid.reporting import report
+    from subgrid.sampling import sample
     from subgrid.training import train
 
 __version__ = "0.1.0"
@@ -36,6 +37,7 @@ _HOMES = {
     "open_source": "subgrid.data.source",
     "prepare": "subgrid.preparation",
     "report": "subgrid.reporting",
+    "sample": "subgrid.sampling",
     "simulate": "subgrid.data.simulate",
     "systems": "subgrid.catalogue",
     "train": "subgrid.training",
@@ -53,6 +55,7 @@ __all__ = [
     "open_source",
     "prepare",
     "report",
+    "sample",
     "simulate",
     "systems",
     "train",

@@ -172,6 +172,22 @@ def downscale(
     typer.echo(f"{out}: {', '.join(f'{d} {n}' for d, n in fine.sizes.items())}")
 
 
+@app.command(epilog="Example: subgrid sample runs/gan fields.nc --num 16")
+def sample(
+    run: RunPath,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="What to write: .nc or .zarr.")],
+    num: Annotated[int, typer.Option(help="How many fields.")] = 16,
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    weights: Which = "last",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
+) -> None:
+    """Draw fields from noise by a system that takes no coarse input, such as gan."""
+    from subgrid.sampling import sample as run_sample
+
+    fields = run_sample(run, out, num=num, seed=seed, weights=_weights(weights), overwrite=overwrite)
+    typer.echo(f"{out}: {', '.join(f'{d} {n}' for d, n in fields.sizes.items())}")
+
+
 @app.command(epilog="Example: subgrid report runs/winds --out winds.html")
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Evaluated run directories.")],

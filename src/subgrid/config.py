@@ -133,10 +133,11 @@ class Config(_Strict):
     def _consistent(self) -> Config:
         if self.content.share > 0 and not self.content.losses:
             raise ValueError("content.losses: a content stage needs at least one loss")
-        if "adversarial" in self.content.losses:
-            raise ValueError(
-                "content.losses.adversarial: the content stage has no discriminator; put it under [losses]"
-            )
+        for name in ("adversarial", "feature_matching"):
+            if name in self.content.losses:
+                raise ValueError(
+                    f"content.losses.{name}: the content stage has no discriminator; put it under [losses]"
+                )
         if self.train.patch % self.data.factor:
             patch, factor = self.train.patch, self.data.factor
             best = max(-(-8 // factor), round(patch / factor)) * factor

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,11 +21,11 @@ from subgrid.data.source import open_source, restore_names
 from subgrid.errors import GridError, RunError, SourceError
 from subgrid.inference import pick_device, super_resolve
 from subgrid.preparation import static_fields
-from subgrid.run import Run, Weights, describe_weights, load_generator, load_run
+from subgrid.run import Run, Weights, describe_weights, load_generator, load_run, unconditional
+from subgrid.writing import check_target, open_fields, write_fields
 
 Progress = Callable[[int, int], None]
 
-ENDINGS = (".nc", ".zarr")
 CELLS_AT_ONCE = 256 * 1024  # coarse cells of one channel in a block
 
 
@@ -67,7 +65,12 @@ def downscale(
         GridError: for grids it cannot work on.
     """
     opened = load_run(run)
-    target = None if out is None else _check_target(Path(out), overwrite)
+    if unconditional(opened.config):
+        raise RunError(
+            f"{opened.path} is a {opened.config.system}, which draws fields from noise and takes no coarse ones; use "
+            "`subgrid sample RUN OUT`."
+        )
+    target = None if out is None else check_target(Path(out), overwrite)
     generator = load_generator(opened, weights, interpolate).to(pick_device())
     coarse = open_source(source, variables=opened.variables, select=select).assign_attrs(_own_attrs(source))
     _check_units(opened, coarse)
@@ -82,21 +85,8 @@ def downscale(
     with dask.config.set(scheduler="synchronous"):  # the generator uses all cores itself
         if target is None:
             return fine.compute()
-        _write(fine, target)
-    return _open(target)
-
-
-def _check_target(path: Path, overwrite: bool) -> Path:
-    """Refuse what cannot be written before anything is computed."""
-    if path.suffix not in ENDINGS:
-        raise RunError(f"{path}: cannot write {path.suffix or 'a name without ending'!r}; use {' or '.join(ENDINGS)}.")
-    if path.exists() and not overwrite:
-        raise RunError(f"{path} exists already; choose another name, or pass --overwrite.")
-    if path.exists() and not (_is_zarr(path) if path.suffix == ".zarr" else path.is_file()):
-        raise RunError(f"{path} is there already and is no {path.suffix} data set; choose another name.")
-    if not path.absolute().parent.is_dir():
-        raise RunError(f"{path}: its folder {path.parent} does not exist; make it first.")
-    return path
+        write_fields(fine, target)
+    return open_fields(target)
 
 
 def _own_attrs(source: str | Path | Sequence[str | Path] | xr.Dataset) -> dict[str, Any]:
@@ -112,11 +102,6 @@ def _own_attrs(source: str | Path | Sequence[str | Path] | xr.Dataset) -> dict[s
         for part in parts:
             part.close()
     return {key: value for key, value in attrs.items() if not str(key).startswith("subgrid_") and key != "grid_mapping"}
-
-
-def _is_zarr(path: Path) -> bool:
-    """Whether a folder is a Zarr store or empty; any other is not ours to replace."""
-    return path.is_dir() and (not any(path.iterdir()) or any((path / n).exists() for n in ("zarr.json", ".zgroup")))
 
 
 def _check_units(run: Run, coarse: xr.Dataset) -> None:
@@ -238,35 +223,6 @@ def _history(run: Run, coarse: xr.Dataset, weights: str) -> str:
         f"({weights}, trained on data {run.provenance['fingerprint'][:12]})"
     )
     return f"{line}\n{coarse.attrs['history']}" if "history" in coarse.attrs else line
-
-
-def _write(fine: xr.Dataset, target: Path) -> None:
-    """Write beside the target, then move it there."""
-    partial = target.with_name(f".{target.stem}.partial{target.suffix}")
-    _remove(partial)
-    try:
-        if target.suffix == ".zarr":
-            fine.to_zarr(partial, mode="w", consolidated=False)
-        else:
-            encoding = {
-                str(v): {"zlib": True, "complevel": 1, "shuffle": True, "_FillValue": np.float32("nan")} for v in fine
-            }
-            fine.to_netcdf(partial, engine="netcdf4", encoding=encoding)
-        _remove(target)
-        os.replace(partial, target)
-    finally:
-        _remove(partial)
-
-
-def _open(path: Path) -> xr.Dataset:
-    return xr.open_zarr(path, consolidated=False) if path.suffix == ".zarr" else xr.open_dataset(path, chunks={})
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _silent(_: str) -> None:

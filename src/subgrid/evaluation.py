@@ -17,7 +17,8 @@ from subgrid.data.store import Store
 from subgrid.files import replacing
 from subgrid.inference import pick_device, super_resolve
 from subgrid.models.interpolation import Interpolation
-from subgrid.run import Run, Weights, load_generator, load_run, store_of, write_json
+from subgrid.run import Run, Weights, load_generator, load_run, store_of, unconditional, write_json
+from subgrid.unconditional import NUM_FIELDS, compare_draws
 from subgrid.verify import SCORES, finish_scores, score_parts
 from subgrid.verify.spectra import power_spectrum
 
@@ -37,7 +38,7 @@ def evaluate(
     interpolate: float | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Score a trained system and the baselines on the test split.
+    """Score a trained system and the baselines on the test split; one that draws from noise as a set of fields.
 
     Args:
         run: a run directory.
@@ -49,7 +50,8 @@ def evaluate(
         progress: called with (times done, times in all).
 
     Returns:
-        One row a score: system, variable, score, value, units, convention.
+        One row a score: system, variable, score, value, units, convention. Where the system draws fields from noise, the scores
+        are those of `subgrid.verify.unpaired`, and the training split's own fields stand beside it instead of the baselines.
 
     Raises:
         RunError: if the run, its weights or its store are missing or do not belong together.
@@ -57,10 +59,12 @@ def evaluate(
     opened = load_run(run)
     data = store_of(opened, store)
     generator = load_generator(opened, weights, interpolate).to(pick_device())
-    name, chosen = opened.config.system, {"weights": weights, "interpolate": interpolate}
-    systems = {name: generator} | {mode: _baseline(opened, mode) for mode in BASELINES}
     folder = Path(out) if out is not None else opened.path / "evaluation"
     folder.mkdir(parents=True, exist_ok=True)
+    if unconditional(opened.config):
+        return _evaluate_draws(opened, data, generator, folder, {"weights": weights, "interpolate": interpolate})
+    name, chosen = opened.config.system, {"weights": weights, "interpolate": interpolate}
+    systems = {name: generator} | {mode: _baseline(opened, mode) for mode in BASELINES}
     positions = data.positions("test")
     parts: dict[tuple[str, str], list[dict[str, Any]]] = {}
     spectra: dict[tuple[str, str], list[np.ndarray]] = {}
@@ -77,6 +81,17 @@ def evaluate(
     _write_dataset(folder / "spectra.nc", _spectra(opened, data, spectra, wavenumber))
     _write_dataset(folder / "samples.nc", _samples(opened, data, systems, positions))
     write_json(folder / "evaluation.json", _facts(opened, data, positions, generator) | chosen)
+    return table
+
+
+def _evaluate_draws(run: Run, data: Store, generator: nn.Module, folder: Path, chosen: dict[str, Any]) -> pd.DataFrame:
+    """Scores of a system without input: of its fields as a set."""
+    table, pictures = compare_draws(run, data, generator)
+    _write_csv(folder / "scores.csv", table)
+    for name, fields in pictures.items():
+        _write_dataset(folder / f"{name}.nc", fields)
+    facts = _facts(run, data, data.positions("test"), generator) | chosen | {"unpaired": True, "num_fields": NUM_FIELDS}
+    write_json(folder / "evaluation.json", facts)
     return table
 
 

@@ -1,6 +1,8 @@
-"""Running a generator on whole fields: padding at the seam of the globe and to the multiple a model needs, then cropping."""
+"""Running a generator: on whole fields, padded at the seam of the globe and to the multiple a model needs, or on noise."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -8,6 +10,7 @@ from torch import nn
 
 from subgrid.data.patches import Field
 
+FINE_CELLS_AT_ONCE = 1024 * 1024  # of one channel drawn in one forward pass
 CELLS_AT_ONCE = 64 * 1024  # coarse cells in one forward pass, about 1.5 GiB inside SRResNet at factor 4
 
 
@@ -52,6 +55,34 @@ def super_resolve(generator: nn.Module, lr: Field, static: Field | None = None, 
         sr = generator(x, None if fixed is None else fixed.expand(x.shape[0], -1, -1, -1))
         crop = sr[..., : height * factor, side * factor : (side + width) * factor]
         out.append(crop.float().cpu().numpy())
+    generator.train(was_training)
+    return np.concatenate(out)
+
+
+def draw_noise(num: int, latent: int, seed: Sequence[int]) -> torch.Tensor:
+    """Standard normal noise (num, latent), the same for the same seed on any device; row i does not depend on `num`."""
+    drawn = np.random.default_rng(seed).standard_normal((num, latent), dtype=np.float32)
+    return torch.from_numpy(drawn)
+
+
+@torch.no_grad()
+def draw_fields(generator: nn.Module, num: int, seed: Sequence[int]) -> Field:
+    """Draw fields from an unconditional generator.
+
+    Args:
+        generator: with `latent` and `shape`; runs where its parameters are, in float32.
+        num: how many.
+        seed: of the noise; the first fields of a longer draw are those of a shorter one.
+
+    Returns:
+        (num, c, rows, columns) standardised fields.
+    """
+    noise, (rows, columns) = draw_noise(num, int(generator.latent), seed), generator.shape  # type: ignore[arg-type,misc]
+    device = next(p.device for p in generator.parameters())
+    was_training = generator.training
+    generator.eval()
+    at_once = max(1, FINE_CELLS_AT_ONCE // (int(rows) * int(columns)))
+    out = [generator(noise[i : i + at_once].to(device)).float().cpu().numpy() for i in range(0, num, at_once)]
     generator.train(was_training)
     return np.concatenate(out)
 

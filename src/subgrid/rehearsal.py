@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,11 +17,33 @@ from subgrid.data.grid import spatial_dims
 from subgrid.data.patches import patch_shape
 from subgrid.data.store import Store
 from subgrid.errors import ConfigError, RunError, nearest
-from subgrid.losses import ADVERSARIAL, LOSSES, Adversarial
-from subgrid.run import build_discriminator, build_generator
+from subgrid.losses import ADVERSARIAL, GAME, LOSSES, Adversarial
+from subgrid.losses.matching import FeatureMatching
+from subgrid.run import build_discriminator, build_generator, unconditional
 from subgrid.verify import score_parts
+from subgrid.verify.unpaired import compare_sets
 
+FEATURES = "feature_matching"
+LARGER = " Use a larger train.patch, or a larger domain."
 VALID_SCORES = ("psnr", "ssim", "rmse", "mae")
+LOWER_RATE = (
+    "What was saved before is kept. Start a new run with a lower train.learning_rate, or train.precision = '32'."
+)
+
+
+@dataclass(frozen=True)
+class Game:
+    """What the generator plays with the discriminator.
+
+    Attributes:
+        loss: both sides of the adversarial loss.
+        weight: of the generator's side.
+        matching: weight and term of the feature matching, where there is any.
+    """
+
+    loss: Adversarial
+    weight: float
+    matching: tuple[float, FeatureMatching] | None
 
 
 def refuse_untrainable(config: Config) -> None:
@@ -37,9 +60,24 @@ def refuse_untrainable(config: Config) -> None:
         )
     if share < 1 and not main and not config.adversarial:
         raise ConfigError("losses: none has a weight; give at least one, such as [losses.l1] with weight = 1.0.")
-    if config.adversarial:
-        make_game(config)
+    if unconditional(config):
+        _refuse_pairing(config)
+    make_game(config)
     open_fabric(config)
+
+
+def _refuse_pairing(config: Config) -> None:
+    """A field drawn from noise is the likeness of no other, so nothing but a discriminator can judge it."""
+    paired = [f"losses.{name}" for name, given in config.losses.items() if given.weight and name not in GAME]
+    if paired or config.content.share > 0:
+        raise ConfigError(
+            f"{'content.share' if config.content.share > 0 else paired[0]}: {config.generator.name} draws fields from noise, "
+            f"so there is no true field to compare one with; set {'it' if config.content.share > 0 else 'its weight'} to 0."
+        )
+    if not config.adversarial:
+        raise ConfigError(
+            f"losses.adversarial: {config.generator.name} learns from the discriminator alone; give it a weight."
+        )
 
 
 def refuse_unfit(config: Config, store: Store) -> None:
@@ -49,30 +87,50 @@ def refuse_unfit(config: Config, store: Store) -> None:
             f"{store.path} holds {', '.join(store.variables)} at factor {store.factor}, the configuration asks for "
             f"{', '.join(config.data.variables)} at factor {config.data.factor}; prepare a store for it."
         )
-    fix = " Use a larger train.patch, or a larger domain."
     num_static, factor = len(store.meta.get("static", {})), store.factor
-    rows, columns = patch_shape(store, config.train.patch)
+    rows, columns = patch_shape(store.hr, config.train.patch, store.factor)
     count = min(2, config.train.batch)  # a batch of one is another thing to BatchNorm
     hr = torch.zeros(count, len(store.variables), rows, columns)
     lr, static = hr[..., ::factor, ::factor], torch.zeros(count, num_static, rows, columns)
-    generator = build_generator(config, num_static)
+    generator = build_generator(config, num_static, (rows, columns))
     if not any(p.requires_grad for p in generator.parameters()):
         raise ConfigError(f"generator.name: {config.generator.name} has nothing to train; choose another generator.")
-    _refuse_uneven(config, generator, lr)
-    where = f"generator: {config.generator.name} on coarse patches of {lr.shape[2]} x {lr.shape[3]} cells"
-    sr = _rehearse(where, lambda: generator(lr, static if num_static else None))
+    if unconditional(config):
+        where = f"generator: {config.generator.name} on fields of {rows} x {columns} cells"
+        noise = torch.zeros(count, int(generator.latent))  # type: ignore[arg-type]
+        sr, condition = _rehearse(where, lambda: generator(noise)), hr[:, :0]
+    else:
+        _refuse_uneven(config, generator, lr)
+        where = f"generator: {config.generator.name} on coarse patches of {lr.shape[2]} x {lr.shape[3]} cells"
+        sr, condition = _rehearse(where, lambda: generator(lr, static if num_static else None)), hr
     if sr.shape != hr.shape:
         raise ConfigError(f"{where}: it made {tuple(sr.shape)}, expected {tuple(hr.shape)}.")
     if config.adversarial and config.discriminator is not None:
-        discriminator = build_discriminator(config)
-        where = f"train.patch: {config.discriminator.name} on fields of {rows} x {columns} cells"
-        _rehearse(where, lambda: discriminator(hr, sr), fix)
+        _rehearse_discriminator(config, condition, sr)
     for key, losses in (("content.losses", config.content.losses), ("losses", config.losses)):
         for name, (_, term) in content_terms(losses, key).items():
             where = f"{key}.{name} on fields of {rows} x {columns} cells"
-            _rehearse(where, partial(term, sr, hr), fix if min(rows, columns) < getattr(term, "window", 0) else "")
+            _rehearse(where, partial(term, sr, hr), LARGER if min(rows, columns) < getattr(term, "window", 0) else "")
+    if unconditional(config):
+        constant = np.zeros((2, rows, columns)) + np.arange(columns)  # no spectrum, and no score, of nothing
+        compare_sets(constant, constant, factor=factor, names=["log_spectral_distance"])
+        return
     whole = np.zeros((1, *(store.hr.sizes[d] for d in spatial_dims(store.hr))))
     score_parts(whole, whole, names=VALID_SCORES, data_range=1.0, factor=factor)
+
+
+def _rehearse_discriminator(config: Config, condition: Tensor, field: Tensor) -> None:
+    """One verdict, with the inner features where they are matched."""
+    assert config.discriminator is not None
+    name, (rows, columns) = config.discriminator.name, field.shape[-2:]
+    discriminator = build_discriminator(config)
+    if FEATURES in config.losses and config.losses[FEATURES].weight and not hasattr(discriminator, "listen"):
+        raise ConfigError(
+            f"losses.{FEATURES}: {name} has no method `listen` that gives its inner features; set its weight to 0."
+        )
+    _rehearse(
+        f"train.patch: {name} on fields of {rows} x {columns} cells", lambda: discriminator(condition, field), LARGER
+    )
 
 
 def _refuse_uneven(config: Config, generator: nn.Module, lr: Tensor) -> None:
@@ -104,10 +162,10 @@ def content_terms(losses: Mapping[str, LossConfig], where: str) -> dict[str, tup
     """Content losses with a weight, built by name."""
     out = {}
     for name, given in losses.items():
-        if name == "adversarial" or given.weight == 0:
+        if name in GAME or given.weight == 0:
             continue
         if name not in LOSSES:
-            raise ConfigError(f"{where}.{name}: no such loss.{nearest(name, [*LOSSES, 'adversarial'])}")
+            raise ConfigError(f"{where}.{name}: no such loss.{nearest(name, [*LOSSES, *GAME])}")
         try:
             out[name] = (given.weight, LOSSES[name](**given.options))
         except (TypeError, ValueError) as error:
@@ -115,9 +173,16 @@ def content_terms(losses: Mapping[str, LossConfig], where: str) -> dict[str, tup
     return out
 
 
-def make_game(config: Config) -> Adversarial:
-    """The adversarial loss."""
-    options = config.losses["adversarial"].options
+def make_game(config: Config) -> Game | None:
+    """What is played with the discriminator; None where no stage has one."""
+    if not config.adversarial:
+        if FEATURES in config.losses and config.losses[FEATURES].weight and config.content.share < 1:
+            raise ConfigError(
+                f"losses.{FEATURES}: it compares what a trained discriminator sees; give losses.adversarial a weight too."
+            )
+        return None
+    given = config.losses["adversarial"]
+    options = given.options
     kind = options.pop("kind", "vanilla")
     if options:
         raise ConfigError(
@@ -125,7 +190,18 @@ def make_game(config: Config) -> Adversarial:
         )
     if kind not in ADVERSARIAL:
         raise ConfigError(f"losses.adversarial.kind: got {kind!r}.{nearest(str(kind), ADVERSARIAL)}")
-    return ADVERSARIAL[str(kind)]()
+    return Game(ADVERSARIAL[str(kind)](), given.weight, _matching(config))
+
+
+def _matching(config: Config) -> tuple[float, FeatureMatching] | None:
+    """The feature-matching term, where it has a weight."""
+    given = config.losses.get(FEATURES)
+    if given is None or given.weight == 0:
+        return None
+    try:
+        return given.weight, FeatureMatching(**given.options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"losses.{FEATURES}: it refuses its options {given.options}: {error}") from error
 
 
 def open_fabric(config: Config) -> Fabric:

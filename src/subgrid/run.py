@@ -36,11 +36,11 @@ from torch import Tensor, nn
 
 from subgrid.config import Config, load_config
 from subgrid.data.grid import spatial_dims
-from subgrid.data.patches import Field, Scaling, scaling_of, static_channel
+from subgrid.data.patches import Field, Scaling, patch_shape, scaling_of, static_channel
 from subgrid.data.store import Store, open_store
 from subgrid.errors import RunError, nearest
 from subgrid.files import replacing
-from subgrid.models import DISCRIMINATORS, GENERATORS, build
+from subgrid.models import DISCRIMINATORS, GENERATORS, SAMPLERS, build
 
 Weights = Literal["last", "best", "content"]
 FACTS = ("config.json", "provenance.json", "statistics.json", "grid.nc")
@@ -74,6 +74,11 @@ class Run:
     def scaling(self) -> Scaling:
         """The standardisation of the variables."""
         return scaling_of(self.statistics, self.variables)
+
+    @property
+    def patch_shape(self) -> tuple[int, int]:
+        """Fine cells (rows, columns) of a training patch."""
+        return patch_shape(self.grid, self.config.train.patch, self.config.data.factor)
 
     @property
     def static_scale(self) -> dict[str, dict[str, float]]:
@@ -202,19 +207,35 @@ def _grid(store: Store) -> xr.Dataset:
     return grid
 
 
-def build_generator(config: Config, num_static: int) -> nn.Module:
-    """The generator of a configuration, with fresh weights."""
-    n = len(config.data.variables)
+def unconditional(config: Config) -> bool:
+    """Whether the generator draws fields from noise instead of refining coarse ones."""
+    return config.generator.name in SAMPLERS
+
+
+def build_generator(config: Config, num_static: int, shape: tuple[int, int] | None = None) -> nn.Module:
+    """The generator of a configuration, with fresh weights.
+
+    Args:
+        config: the resolved configuration.
+        num_static: static fields beside the coarse input.
+        shape: fine cells (rows, columns) of a training patch, which an unconditional generator is built for; by default a whole
+            patch as configured.
+    """
+    n, part = len(config.data.variables), config.generator
+    if unconditional(config):
+        patch = config.train.patch
+        return build(SAMPLERS, "generator", part.name, part.options, channels_out=n, shape=shape or (patch, patch))
     given = {"channels_in": n, "channels_out": n, "factor": config.data.factor, "static_channels": num_static}
-    return build(GENERATORS, "generator", config.generator.name, config.generator.options, **given)
+    table = {**GENERATORS, **SAMPLERS}  # so that a misspelt name finds its neighbour
+    return build(table, "generator", part.name, part.options, **given)
 
 
 def build_discriminator(config: Config) -> nn.Module:
-    """The discriminator of a configuration, with fresh weights."""
+    """The discriminator of a configuration, with fresh weights; without condition where the generator has none."""
     assert config.discriminator is not None
     n = len(config.data.variables)
-    part = config.discriminator
-    return build(DISCRIMINATORS, "discriminator", part.name, part.options, channels_in=n, channels_condition=n)
+    part, condition = config.discriminator, 0 if unconditional(config) else n
+    return build(DISCRIMINATORS, "discriminator", part.name, part.options, channels_in=n, channels_condition=condition)
 
 
 def load_generator(run: Run, weights: Weights = "last", interpolate: float | None = None) -> nn.Module:
@@ -229,7 +250,7 @@ def load_generator(run: Run, weights: Weights = "last", interpolate: float | Non
     Raises:
         RunError: if those weights are not there, or `interpolate` is out of range or given beside other weights.
     """
-    generator = build_generator(run.config, len(run.static_scale))
+    generator = build_generator(run.config, len(run.static_scale), run.patch_shape)
     generator.load_state_dict(_weights(run, weights) if interpolate is None else _between(run, weights, interpolate))
     return generator.eval()
 

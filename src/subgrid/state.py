@@ -43,12 +43,12 @@ class State:
         return float(content[-1]["valid_rmse"] / content[-1]["valid_rmse_bilinear"])
 
 
-def fresh_state(config: Config, num_static: int, device: torch.device) -> State:
-    """Networks with seeded weights, and their optimisers."""
-    generator = build_generator(config, num_static)
+def fresh_state(config: Config, num_static: int, shape: tuple[int, int], device: torch.device) -> State:
+    """Networks with seeded weights, and their optimisers, for training patches of a shape (rows, columns)."""
+    generator = build_generator(config, num_static, shape)
     average = None
     if config.train.ema > 0:
-        average = build_generator(config, num_static)
+        average = build_generator(config, num_static, shape)
         average.load_state_dict(generator.state_dict())
         average.requires_grad_(False).eval().to(device)
     generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -84,9 +84,9 @@ def update_average(average: nn.Module, generator: nn.Module, decay: float, step:
 
 def keep(run: Run, state: State) -> None:
     """Write last and best weights, history and state; the state last, so that it never runs ahead of the other files."""
-    row = state.rows[-1]
-    if row["valid_rmse"] < state.best:
-        state.best = row["valid_rmse"]
+    score = state.rows[-1][criterion(state.rows[-1])]
+    if score < state.best:
+        state.best = score
         save_tensors(run.path / "weights" / "best.safetensors", state.evaluated.state_dict(), {"step": state.step})
     save_tensors(run.path / "weights" / "last.safetensors", state.evaluated.state_dict(), {"step": state.step})
     write_history(run.path / "history.csv", state.rows)
@@ -98,6 +98,11 @@ def keep(run: Run, state: State) -> None:
             tensors |= {f"adam_{name}.{index}.{key}": value for key, value in slots.items()}
     facts = {k: getattr(state, k) for k in ("step", "elapsed", "stage", "stage_start", "best", "rows")}
     save_tensors(run.path / "state.safetensors", tensors, facts)
+
+
+def criterion(row: Mapping[str, Any]) -> str:
+    """The validation score that the best weights have least of."""
+    return next(name for name in ("valid_rmse", "valid_log_spectral_distance") if name in row)
 
 
 def restore(run: Run, state: State) -> None:

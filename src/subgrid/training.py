@@ -13,38 +13,32 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import xarray as xr
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from subgrid.config import Config, load_config
-from subgrid.data.patches import Batch, PatchSampler, patch_shape, stack
+from subgrid.data.patches import Batch, PatchSampler, patch_shape
 from subgrid.data.store import Store, open_store
 from subgrid.errors import RunError
-from subgrid.inference import super_resolve
-from subgrid.losses import Adversarial
+from subgrid.inference import draw_noise
 from subgrid.models.blocks import resize
-from subgrid.models.interpolation import Interpolation
 from subgrid.preparation import prepare
 from subgrid.rehearsal import (
-    VALID_SCORES,
+    LOWER_RATE,
+    Game,
     content_terms,
     make_game,
     open_fabric,
     refuse_unfit,
     refuse_untrainable,
 )
-from subgrid.run import Run, create_run, load_run, refuse_existing, save_tensors, store_of, write_json
+from subgrid.run import Run, create_run, load_run, refuse_existing, save_tensors, store_of, unconditional, write_json
 from subgrid.state import State, adam, fresh_state, keep, restore, update_average
-from subgrid.verify import finish_scores, score_parts
+from subgrid.validation import validator
 
 Report = Callable[..., None]
-
-LOWER_RATE = (
-    "What was saved before is kept. Start a new run with a lower train.learning_rate, or train.precision = '32'."
-)
 
 
 def train(
@@ -126,11 +120,12 @@ def _loop(run: Run, store: Store, report: Report) -> None:
     fabric = open_fabric(config)
     total = _total_updates(config, sampler)
     torch.manual_seed(config.seed)
-    state = fresh_state(config, len(store.meta.get("static", {})), fabric.device)
+    shape = patch_shape(store.hr, train_.patch, store.factor)
+    state = fresh_state(config, len(store.meta.get("static", {})), shape, fabric.device)
     main = content_terms(config.losses, "losses")
     terms = {"content": content_terms(config.content.losses, "content.losses"), "main": main}
-    game = make_game(config) if config.adversarial else None
-    validate = _validator(run, store)
+    game = make_game(config)
+    validate = validator(run, store)
     restore(run, state)
     sums: dict[str, float] = {}
     while (done := _progress(state, total, train_.seconds)) < 1.0:
@@ -154,43 +149,37 @@ def _loop(run: Run, store: Store, report: Report) -> None:
             sums = {}
             keep(run, state)
         report(*_position(state, total, train_.seconds), _note(state))
-    _finish(run, state, _remarks(state, config, patch_shape(store, train_.patch)))
+    _finish(run, state, _remarks(state, config, shape))
 
 
 def _update(
     fabric: Fabric,
     state: State,
     terms: dict[str, tuple[float, nn.Module]],
-    game: Adversarial | None,
+    game: Game | None,
     batch: Batch,
     config: Config,
 ) -> dict[str, float]:
     """One update of the networks of the current stage; returns what is logged."""
     lr, hr, static = (part.contiguous(memory_format=torch.channels_last) for part in batch)  # type: ignore[attr-defined]
     logged: dict[str, Tensor] = {}
-    with fabric.autocast():
-        sr = state.generator(lr, static if static.shape[1] else None)
-    adversarial = game is not None and state.stage == "main"
-    if adversarial:
-        assert game is not None and state.discriminator is not None
-        condition = resize(lr, config.data.factor, "bilinear")
-        logged |= _update_discriminator(fabric, state, game, condition, sr.detach(), hr)
-    loss = torch.zeros((), device=fabric.device)
-    for name, (weight, term) in terms.items():
-        value = term(sr.float(), hr)
-        logged[f"loss_{name}"] = value
-        loss = loss + weight * value
-    if adversarial:
-        assert game is not None and state.discriminator is not None
-        state.discriminator.requires_grad_(False)  # its gradients are not wanted here: a tenth of the update's time
+    if unconditional(config):
+        noise = draw_noise(len(hr), int(state.generator.latent), (config.seed, 2, state.step)).to(hr.device)  # type: ignore[arg-type]
         with fabric.autocast():
-            fake = state.discriminator(condition, sr)
-            with torch.no_grad():
-                real = state.discriminator(condition, hr) if getattr(game, "needs_real", False) else fake.detach()
-        value = game.generator(real, fake)
-        state.discriminator.requires_grad_(True)
-        logged["loss_adversarial"] = value
-        loss = loss + config.losses["adversarial"].weight * value
+            sr = state.generator(noise)
+        condition = hr[:, :0]
+    else:
+        with fabric.autocast():
+            sr = state.generator(lr, static if static.shape[1] else None)
+        condition = resize(lr, config.data.factor, "bilinear")
+    played = game if state.stage == "main" else None
+    if played is not None:
+        logged |= _update_discriminator(fabric, state, played, condition, sr.detach(), hr)
+    weighted = {f"loss_{name}": (weight, term(sr.float(), hr)) for name, (weight, term) in terms.items()}
+    if played is not None:
+        weighted |= _game_terms(fabric, state, played, condition, sr, hr)
+    logged |= {name: value for name, (_, value) in weighted.items()}
+    loss = sum((weight * value for weight, value in weighted.values()), torch.zeros((), device=fabric.device))
     if not torch.isfinite(loss):
         said = ", ".join(f"{name} {value.item():.3g}" for name, value in logged.items())
         raise RunError(f"the loss is no longer finite at update {state.step + 1} ({said}). {LOWER_RATE}")
@@ -205,14 +194,43 @@ def _update(
     return {name: float(value.detach()) for name, value in logged.items()}
 
 
+def _game_terms(
+    fabric: Fabric, state: State, game: Game, condition: Tensor, sr: Tensor, hr: Tensor
+) -> dict[str, tuple[float, Tensor]]:
+    """The generator's half of the game: weight and value of each of its losses."""
+    judge = state.discriminator
+    assert judge is not None
+    matched = game.matching is not None
+    judge.requires_grad_(False)  # its gradients are not wanted here: a tenth of the update's time
+    with fabric.autocast():
+        fake, heard = _listen(judge, condition, sr, matched)
+        real = fake.detach()
+        true: list[Tensor] = []
+        if matched or getattr(game.loss, "needs_real", False):
+            with torch.no_grad():
+                real, true = _listen(judge, condition, hr, matched)
+    out = {"loss_adversarial": (game.weight, game.loss.generator(real, fake))}
+    if game.matching is not None:
+        weight, term = game.matching
+        out["loss_feature_matching"] = (weight, term(heard, true))
+    judge.requires_grad_(True)
+    return out
+
+
+def _listen(judge: nn.Module, condition: Tensor, field: Tensor, features: bool) -> tuple[Tensor, list[Tensor]]:
+    """The verdict, and the inner features where they are wanted."""
+    heard: tuple[Tensor, list[Tensor]] = judge.listen(condition, field) if features else (judge(condition, field), [])  # type: ignore[operator]
+    return heard
+
+
 def _update_discriminator(
-    fabric: Fabric, state: State, game: Adversarial, condition: Tensor, sr: Tensor, hr: Tensor
+    fabric: Fabric, state: State, game: Game, condition: Tensor, sr: Tensor, hr: Tensor
 ) -> dict[str, Tensor]:
     """The discriminator's half of an update; logs what it says of real and made fields."""
     assert state.discriminator is not None
     with fabric.autocast():
         real, fake = state.discriminator(condition, hr), state.discriminator(condition, sr)
-    loss = game.discriminator(real, fake)
+    loss = game.loss.discriminator(real, fake)
     optimizer = state.optimizers["discriminator"]
     optimizer.zero_grad(set_to_none=True)
     fabric.backward(loss)
@@ -251,34 +269,6 @@ def _set_rates(config: Config, state: State, done: float) -> float:
     return base * shape
 
 
-def _validator(run: Run, store: Store) -> Callable[[nn.Module], dict[str, float]]:
-    """A function that scores a generator on whole validation fields, in standardised units, mean over the variables."""
-    positions = store.positions("valid")
-    count = min(run.config.train.validation_fields, positions.size)
-    chosen = positions[np.linspace(0, positions.size - 1, count).round().astype(int)]
-    scaling, variables, static = run.scaling, run.variables, run.static_channels()
-    lr = scaling.scale(stack(store.lr.isel(valid_time=chosen), variables))
-    hr = scaling.scale(stack(store.hr.isel(valid_time=chosen), variables))
-    ranges = [(run.statistics[v]["max"] - run.statistics[v]["min"]) / run.statistics[v]["std"] for v in variables]
-
-    def scores(generator: nn.Module) -> dict[str, float]:
-        sr = super_resolve(generator, lr, static, periodic=store.periodic)
-        if not np.isfinite(sr).all():
-            raise RunError(f"the generator's output on validation fields is no longer finite. {LOWER_RATE}")
-        found: dict[str, list[float]] = {}
-        for i in range(len(variables)):
-            parts = score_parts(sr[:, i], hr[:, i], names=VALID_SCORES, data_range=ranges[i], factor=store.factor)
-            for name, value in finish_scores(parts).items():
-                found.setdefault(name, []).append(value)
-        pooled = {name: float(np.mean(values)) for name, values in found.items()}
-        pooled["rmse"] = float(np.sqrt(np.mean(np.square(found["rmse"]))))
-        return {f"valid_{name}": value for name, value in pooled.items()}
-
-    channels = len(variables)
-    reference = scores(Interpolation(channels, channels, factor=store.factor, mode="bilinear"))["valid_rmse"]
-    return lambda generator: scores(generator) | {"valid_rmse_bilinear": reference}
-
-
 def _finish(run: Run, state: State, notes: list[str]) -> None:
     """Say that the run is complete, what it took, and what its user should know."""
     facts = {"updates": state.step, "seconds_in_updates": round(state.elapsed, 1), "stage": state.stage, "notes": notes}
@@ -288,6 +278,8 @@ def _finish(run: Run, state: State, notes: list[str]) -> None:
 def _remarks(state: State, config: Config, patch: tuple[int, int]) -> list[str]:
     """Whether the content stage did its job, and what the losses did with patches of this size."""
     handed, out = state.handed_over, []
+    if unconditional(config) and config.data.static:
+        out.append("static fields play no part: this generator has no input but noise.")
     if handed is not None and handed > 1:
         out.append(
             f"the content stage handed over at a validation RMSE of {handed:.3f} of bilinear's: it had not yet learned what "
@@ -327,6 +319,11 @@ def _note(state: State) -> str:
     if not state.rows:
         return state.stage
     row = state.rows[-1]
+    if "valid_rmse" not in row:
+        name = "valid_log_spectral_distance"
+        return (
+            f"{state.stage}: spectra {row[name]:.2f} dB from the truth's (training fields {row[f'{name}_train']:.2f})"
+        )
     against = row["valid_rmse"] / row["valid_rmse_bilinear"]
     handed = state.handed_over
     warning = f" (handed over at {handed:.3f})" if handed is not None and handed > 1 else ""

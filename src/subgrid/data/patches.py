@@ -56,10 +56,10 @@ def stack(fields: xr.Dataset, variables: list[str]) -> Field:
     return np.stack(arrays, axis=-3)
 
 
-def patch_shape(store: Store, patch: int) -> tuple[int, int]:
-    """Fine cells (rows, columns) of a patch: as asked, or the domain where that is smaller."""
-    y, x = spatial_dims(store.hr)
-    rows, columns = (min(patch // store.factor * store.factor, store.hr.sizes[d]) for d in (y, x))
+def patch_shape(fine: xr.Dataset, patch: int, factor: int) -> tuple[int, int]:
+    """Fine cells (rows, columns) of a patch on a fine grid: as asked, or the domain where that is smaller."""
+    y, x = spatial_dims(fine)
+    rows, columns = (min(patch // factor * factor, fine.sizes[d]) for d in (y, x))
     return rows, columns
 
 
@@ -96,7 +96,7 @@ class PatchSampler:
         """
         self._store, self._batch, self._seed = store, batch, seed
         self._positions = store.positions(split)
-        self._rows, self._columns = (n // store.factor for n in patch_shape(store, patch))
+        self._rows, self._columns = (n // store.factor for n in patch_shape(store.hr, patch, store.factor))
         self._flips = flips
         kinds = [(vectors or {}).get(v) for v in store.variables]
         # sign of each channel after a mirror (east-west, north-south)

@@ -1,4 +1,4 @@
-"""Figures of a run: maps, centre-row profile, power spectra and training curves.
+"""Figures of a run: maps, centre-row profile, power spectra, training curves; of drawn fields a gallery and histograms.
 
 Arrays and tables in, `matplotlib.figure.Figure` out. Only matplotlib's object interface is used, so that no
 figure stays behind in a global list. A system keeps one colour and one dash pattern in every figure: truth
@@ -8,12 +8,15 @@ colour-blind readers; dashes carry the same information in black-and-white print
 
 from subgrid.figures.fields import maps, rmse_at
 from subgrid.figures.lines import NothingToDrawError, curves, profile, spectra
+from subgrid.figures.sets import gallery, histograms
 from subgrid.figures.style import TRUTH, pretty_units, reading_order, system_styles, time_text
 
 __all__ = [
     "TRUTH",
     "NothingToDrawError",
     "curves",
+    "gallery",
+    "histograms",
     "maps",
     "pretty_units",
     "profile",

@@ -54,7 +54,7 @@ def rmse_at(samples: xr.Dataset, variable: str, time: int) -> dict[str, float]:
     return {name: float(error.sel(system=name)) for name in names}
 
 
-def _field_scale(truth: Array) -> tuple[str, Normalize]:
+def field_scale(truth: Array) -> tuple[str, Normalize]:
     """Choose the colour map and limits from the truth, diverging about zero where both signs matter."""
     finite = truth[np.isfinite(truth)]
     low, high = (float(v) for v in np.percentile(finite, ROBUST_PERCENT)) if finite.size else (0.0, 1.0)
@@ -194,7 +194,7 @@ def maps(samples: xr.Dataset, variable: str, time: int, *, narrow: bool = False)
     truth = field.sel(system=TRUTH, drop=True)
     errors = abs(field.sel(system=systems) - truth)
     rmse, units = rmse_at(samples, variable, time), pretty_units(str(field.attrs.get("units", "")))
-    (cmap, norm), error_norm = _field_scale(truth.values), _error_scale(errors.values)
+    (cmap, norm), error_norm = field_scale(truth.values), _error_scale(errors.values)
     cells = (truth.shape[0], truth.shape[1])
 
     count = len(systems)

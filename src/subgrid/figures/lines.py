@@ -34,7 +34,7 @@ class NothingToDrawError(ValueError):
     """A history without a single measured value."""
 
 
-def _panels(count: int, heights: Sequence[float], *, columns: int = 1, width: float = 6.4) -> tuple[Figure, list[Axes]]:
+def panels(count: int, heights: Sequence[float], *, columns: int = 1, width: float = 6.4) -> tuple[Figure, list[Axes]]:
     """Start a figure of stacked panels that share x; `heights` in inches, one per row."""
     figure = Figure(figsize=(width, sum(heights)), layout="constrained", facecolor="white")
     grid = figure.subplots(len(heights), columns, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})
@@ -46,7 +46,8 @@ def _panels(count: int, heights: Sequence[float], *, columns: int = 1, width: fl
     return figure, axes[:count]
 
 
-def _legend(ax: Axes, columns: int) -> None:
+def legend(ax: Axes, columns: int) -> None:
+    """Put a legend over the upper left corner."""
     ax.legend(
         loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=columns, frameon=False, fontsize=10.5,
         handlelength=1.9, columnspacing=1.2, borderaxespad=0.2,
@@ -71,7 +72,7 @@ def profile(samples: xr.Dataset, variable: str, time: int) -> Figure:
     y, y_label, y_kind = coordinate(field, y_dim, field.sizes[y_dim])
     names = reading_order(row["system"].values)
     units = pretty_units(str(field.attrs.get("units", "")))
-    figure, (top, low) = _panels(2, (2.9, 1.7))
+    figure, (top, low) = panels(2, (2.9, 1.7))
     truth = row.sel(system=TRUTH).values
     for name, (colour, dash) in system_styles(names).items():
         values, width = row.sel(system=name).values, 2.4 if name == TRUTH else 1.6
@@ -89,7 +90,7 @@ def profile(samples: xr.Dataset, variable: str, time: int) -> Figure:
     low.set_xlabel(x_label, fontsize=10.5)
     low.set_xlim(x[0], x[-1]) if x.size > 1 else None
     set_ticks(low.xaxis, x_kind, float(np.ptp(x)), 6)
-    _legend(top, len(names))
+    legend(top, len(names))
     return figure
 
 
@@ -115,7 +116,7 @@ def spectra(spectra: xr.Dataset, variable: str) -> Figure:
     power, wavelength = power.isel(wavelength=keep), wavelength[keep]
     nyquist = 2 * _factor(spectra)
     truth = power.sel(system=TRUTH).values
-    figure, (top, low) = _panels(2, (2.9, 1.7))
+    figure, (top, low) = panels(2, (2.9, 1.7))
     peak = 1.0
     for name, (colour, dash) in system_styles(reading_order(power["system"].values)).items():
         values, width = power.sel(system=name).values, 2.4 if name == TRUTH else 1.6
@@ -145,11 +146,17 @@ def spectra(spectra: xr.Dataset, variable: str) -> Figure:
     top.set_ylabel(f"power ({units})" if units else "power", fontsize=10.5)
     low.set_ylabel("power / truth's", fontsize=10.5)
     low.set_xlabel("wavelength (cells of the fine grid)", fontsize=10.5)
-    _legend(top, power.sizes["system"])
+    legend(top, power.sizes["system"])
     return figure
 
 
-_VALIDATION = {"valid_psnr": ("validation PSNR (dB)", "max"), "valid_rmse": ("validation RMSE", "min")}
+_VALIDATION = {
+    "valid_psnr": ("validation PSNR (dB)", "max"),
+    "valid_rmse": ("validation RMSE", "min"),
+    "valid_log_spectral_distance": ("distance of spectra (dB)", "min"),
+    "valid_wasserstein": ("distance of values (std)", "min"),
+}
+_LEVELS = {"bilinear": "bilinear", "train": "training fields"}  # suffix of a constant column, and what it is of
 _LOSS_COLOURS = ("#0072B2", "#009E73", "#AA4499", "#8A6D00", "#56B4E9", "#555555", "#882255")
 
 
@@ -171,12 +178,12 @@ def _validation(ax: Axes, history: pd.DataFrame, column: str) -> None:
     best = int(values.argmax() if better == "max" else values.argmin())
     ax.plot(step[best : best + 1], values[best : best + 1], "o", color=OTHERS[0], markersize=5)
     ax.set_title(f"best {values[best]:.4g} at update {step[best]:,.0f}", loc="right", fontsize=9.5, color=GREY)
-    level = f"{column}_bilinear"
-    if _filled(history, [level]):
-        colour, dash = FIXED["bilinear"]
-        bilinear = float(history[level].dropna().iloc[-1])
-        ax.axhline(bilinear, color=colour, linestyle=dash, linewidth=1.6, label=f"bilinear {bilinear:.4g}")
-        _legend_inside(ax)
+    for suffix, named in _LEVELS.items():
+        if _filled(history, [f"{column}_{suffix}"]):
+            colour, dash = FIXED["bilinear"]
+            level = float(history[f"{column}_{suffix}"].dropna().iloc[-1])
+            ax.axhline(level, color=colour, linestyle=dash, linewidth=1.6, label=f"{named} {level:.4g}")
+            _legend_inside(ax)
     ax.set_ylabel(title, fontsize=10.5)
     ax.ticklabel_format(axis="y", useOffset=False)
 
@@ -231,7 +238,7 @@ def curves(history: pd.DataFrame, *, narrow: bool = False) -> Figure:
         raise NothingToDrawError("history has no measured column to draw")
     columns = 1 if narrow or len(drawn) == 1 else 2
     rows = -(-len(drawn) // columns)
-    figure, axes = _panels(len(drawn), (2.5,) * rows, columns=columns, width=6.4 * columns)
+    figure, axes = panels(len(drawn), (2.5,) * rows, columns=columns, width=6.4 * columns)
     changes = history.loc[history["stage"].ne(history["stage"].shift()), ["step", "stage"]].iloc[1:]
     for i, (ax, draw) in enumerate(zip(axes, drawn, strict=True)):
         draw(ax, history)

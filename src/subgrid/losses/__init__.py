@@ -1,7 +1,8 @@
 """Losses: one class and one line in a table each.
 
 A content loss is called with `sr` and `hr`, standardised (b, c, H, W), and returns a scalar that carries a gradient to `sr`. An
-adversarial loss has two sides, `discriminator(real, fake)` and `generator(real, fake)`.
+adversarial loss has two sides, `discriminator(real, fake)` and `generator(real, fake)`. `FeatureMatching` compares what the
+discriminator makes of both fields. The last two are named in `GAME`: they need a discriminator.
 """
 
 from __future__ import annotations
@@ -43,3 +44,4 @@ ADVERSARIAL: dict[str, Callable[[], Adversarial]] = {
     "relativistic": RelativisticAverage,
     "hinge": Hinge,
 }
+GAME = ("adversarial", "feature_matching")

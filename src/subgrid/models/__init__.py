@@ -7,7 +7,10 @@ A generator is called with `lr` (b, c_in, h, w) and, where it was built with sta
 - `multiple`: what h and w must be a multiple of,
 - `halo_cells`: coarse cells on each side that an output cell depends on (channel attention apart, which sees the whole field).
 
-A discriminator is called with `condition`, the interpolated input, and `field`, both (b, c, H, W), and returns logits.
+An unconditional generator, one of `SAMPLERS`, is called with `noise` (b, latent) alone; it states `latent` and `shape`.
+
+A discriminator is called with `condition`, the interpolated input, and `field`, both (b, c, H, W), and returns logits; its
+`listen` returns inner features too, for feature matching.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from typing import Any
 from torch import nn
 
 from subgrid.errors import ConfigError, nearest
+from subgrid.models.dcgan import DCGAN
 from subgrid.models.discriminators import VGG, PatchGAN
 from subgrid.models.interpolation import Interpolation
 from subgrid.models.rrdb import RRDBNet
@@ -31,6 +35,9 @@ GENERATORS: dict[str, Callable[..., nn.Module]] = {
     "rrdbnet": RRDBNet,
     "srresnet": SRResNet,
     "unet": UNet,
+}
+SAMPLERS: dict[str, Callable[..., nn.Module]] = {
+    "dcgan": DCGAN,
 }
 DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
     "patchgan": PatchGAN,
@@ -44,7 +51,7 @@ def build(
     """Build a part by name; its constructor's signature is its schema.
 
     Args:
-        table: `GENERATORS` or `DISCRIMINATORS`, or any table of constructors.
+        table: `GENERATORS`, `SAMPLERS` or `DISCRIMINATORS`, or any table of constructors.
         kind: what the table holds, for messages, such as `generator`.
         name: an entry of the table, or `package.module:Name` of a class of your own.
         options: the options a configuration gives.

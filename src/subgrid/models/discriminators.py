@@ -1,4 +1,4 @@
-"""Discriminators: they see the interpolated input beside a field and judge the field."""
+"""Discriminators: they see the interpolated input, where there is one, beside a field and judge the field."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PatchGAN(nn.Module):
 
         Args:
             channels_in: variables of the field.
-            channels_condition: variables of the interpolated input.
+            channels_condition: variables of the interpolated input; 0 where the field is judged alone.
             features: channels after the first convolution.
             norm: `batch`, `spectral` or `none`.
             output: `logits`, or `sigmoid` as published.
@@ -54,8 +54,11 @@ class PatchGAN(nn.Module):
 
     def forward(self, condition: Tensor, field: Tensor) -> Tensor:
         """Two times (b, c, H, W), H and W at least 16, to (b, 1, H/8 - 1, W/8 - 1)."""
-        out: Tensor = self.layers(torch.cat([condition, field], 1))
-        return out
+        return self.listen(condition, field)[0]
+
+    def listen(self, condition: Tensor, field: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The output, and what each activation is given on the way to it: three tensors (b, f, h, w)."""
+        return _listen(self.layers, torch.cat([condition, field], 1))
 
 
 class VGG(nn.Module):
@@ -77,7 +80,7 @@ class VGG(nn.Module):
 
         Args:
             channels_in: variables of the field.
-            channels_condition: variables of the interpolated input.
+            channels_condition: variables of the interpolated input; 0 where the field is judged alone.
             features: channels after the first convolution; they double with every second stride.
             norm: `none`, `batch` or `spectral`.
             output: `logits` or `sigmoid`.
@@ -100,8 +103,21 @@ class VGG(nn.Module):
 
     def forward(self, condition: Tensor, field: Tensor) -> Tensor:
         """Two times (b, c, H, W) to (b, 1, H/16, W/16), rounded up."""
-        out: Tensor = self.layers(torch.cat([condition, field], 1))
-        return out
+        return self.listen(condition, field)[0]
+
+    def listen(self, condition: Tensor, field: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The output, and what each activation is given on the way to it: eight tensors (b, f, h, w)."""
+        return _listen(self.layers, torch.cat([condition, field], 1))
+
+
+def _listen(layers: nn.Sequential, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Run layer by layer, keeping what stands before each activation."""
+    heard: list[Tensor] = []
+    for layer in layers:
+        if isinstance(layer, nn.LeakyReLU):
+            heard.append(x)
+        x = layer(x)
+    return x, heard
 
 
 def _bounded(convolution: nn.Conv2d, norm: str) -> nn.Module:

@@ -32,6 +32,7 @@ class Run:
         scores: long form, columns system, variable, score, value, units, convention.
         samples: `V(system, valid_time, y, x)` and `V_coarse`.
         spectra: `V(system, wavelength)`.
+        histograms: `V(system, V_bin)` of a system that draws from noise, else None.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Run:
     scores: pd.DataFrame
     samples: xr.Dataset
     spectra: xr.Dataset
+    histograms: xr.Dataset | None = None
 
     @property
     def system(self) -> str:
@@ -84,6 +86,8 @@ def load_run(path: Path) -> Run:
         raise RunError(f"{files['scores']} has no column {', '.join(lacking)}; evaluate the run again.")
     config, provenance = (_read(path / name, _json) for name in _RUN_FILES[:2])
     history = _read(path / "history.csv", pd.read_csv)
+    if parts["evaluation"].get("unpaired"):
+        parts["histograms"] = _read(folder / "histograms.nc", _dataset)
     return Run(path=path, config=config, provenance=provenance, history=history, **parts)
 
 

@@ -13,10 +13,12 @@ import pandas as pd
 
 from subgrid.figures import pretty_units
 from subgrid.reporting.load import Run
-from subgrid.verify import SCORES
+from subgrid.verify import SCORES, Score
+from subgrid.verify.unpaired import SET_SCORES, SetScore
 
 BASELINES = ("bilinear", "bicubic")
 _TITLES = {"psnr": "PSNR", "ssim": "SSIM", "rmse": "RMSE", "mae": "MAE"}
+_KNOWN: dict[str, Score | SetScore] = {**SET_SCORES, **SCORES}
 _SAME = 1e-6  # relative difference under which two runs' baselines count as one
 
 
@@ -59,6 +61,8 @@ def verdict(run: Run) -> Verdict:
         For example ``srgan's RMSE is 12 % below bicubic's for t2m and 9 % for u10.``
     """
     values = {name: _values(run.scores, name) for name in run.scores["system"].unique()}
+    if run.histograms is not None:
+        return _verdict_of_draws(run, values)
     said: list[tuple[str, str, str]] = []  # direction, baseline, percentage and variable
     for (variable, score), mine in values.get(run.system, {}).items():
         others = [(values[name].get((variable, score), math.nan), name) for name in BASELINES if name in values]
@@ -79,6 +83,19 @@ def verdict(run: Run) -> Verdict:
     between = ", but " if kinds == {"below", "above"} and len(phrases) == 2 else " and "
     kind = {"below": "better", "above": "worse", "equal to": "equal"}[kinds.pop()] if len(kinds) == 1 else "mixed"
     return Verdict(f"{run.system}'s RMSE is {listed(phrases, between)}.", kind)
+
+
+def _verdict_of_draws(run: Run, values: dict[str, dict[tuple[str, str], float]]) -> Verdict:
+    """How far the drawn fields' spectra are from the truth's, beside how far true fields of other times are."""
+    other = next(name for name in values if name != run.system)
+    name = "log_spectral_distance"
+    phrases = [
+        f"{values[run.system][variable, name]:.1f} dB for {variable} ({other}: {values[other][variable, name]:.1f} dB)"
+        for variable in run.variables
+    ]
+    return Verdict(
+        f"The mean spectrum of {run.system}'s fields is off the truth's by {listed(phrases, ' and ')}.", "none"
+    )
 
 
 def _phrase(direction: str, baseline: str, texts: list[str]) -> str:
@@ -116,7 +133,7 @@ def _columns(runs: Sequence[Run], labels: Sequence[str]) -> tuple[dict[str, dict
 
 def _test(evaluation: dict[str, Any]) -> tuple[str, ...]:
     """What must agree for two evaluations to be comparable."""
-    return tuple(str(evaluation.get(key)) for key in ("factor", "num_times", "period"))
+    return tuple(str(evaluation.get(key)) for key in ("factor", "num_times", "period", "unpaired"))
 
 
 def _equal(one: dict[tuple[str, str], float], two: dict[tuple[str, str], float]) -> bool:
@@ -186,10 +203,10 @@ def score_table(runs: Sequence[Run], labels: Sequence[str]) -> dict[str, Any]:
 
 
 def _hint(score: str) -> str:
-    if score not in SCORES:
+    if score not in _KNOWN:
         return ""
-    higher = SCORES[score].higher_is_better
-    return f"best: {SCORES[score].best:g}" if higher is None else "higher is better" if higher else "lower is better"
+    higher = _KNOWN[score].higher_is_better
+    return f"best: {_KNOWN[score].best:g}" if higher is None else "higher is better" if higher else "lower is better"
 
 
 def _cells(score: str, values: list[float], comparable: bool) -> list[tuple[str, bool]]:
@@ -197,7 +214,7 @@ def _cells(score: str, values: list[float], comparable: bool) -> list[tuple[str,
     finite = [value for value in values if math.isfinite(value)]
     largest = max(map(abs, finite), default=0.0)
     texts = [_number(value, largest) for value in values]
-    if score not in SCORES or not comparable or len(finite) < 2:
+    if score not in _KNOWN or not comparable or len(finite) < 2:
         return [(text, False) for text in texts]
-    nearest = min(finite, key=lambda value: abs(value - SCORES[score].best))
+    nearest = min(finite, key=lambda value: abs(value - _KNOWN[score].best))
     return [(text, text == _number(nearest, largest)) for text in texts]

@@ -132,14 +132,19 @@ def _page(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _section(run: Run, label: str) -> dict[str, Any]:
-    times = [figures.time_text(value) for value in run.samples["valid_time"].values]
+    paired = run.histograms is None
+    times = [figures.time_text(value) for value in run.samples["valid_time"].values] if paired else []
+    shown = {name: [(when, _map_picture(run, name, i)) for i, when in enumerate(times)] for name in run.variables}
     return {
         "label": label,
         "system": run.system,
         "verdict": verdict(run),
         "facts": _facts(run),
-        "maps": {name: [(when, _map_picture(run, name, i)) for i, when in enumerate(times)] for name in run.variables},
-        "profiles": {name: _profile_picture(run, name, times[0]) for name in run.variables},
+        "paired": paired,
+        "maps": shown if paired else {},
+        "galleries": {} if paired else {name: _gallery_picture(run, name) for name in run.variables},
+        "histograms": {} if paired else {name: _histogram_picture(run, name) for name in run.variables},
+        "profiles": {name: _profile_picture(run, name, times[0]) for name in run.variables} if paired else {},
         "spectra": {name: _spectra_picture(run, name) for name in run.variables},
         "curves": _curves_picture(run),
         "settings": _groups(run.config),
@@ -159,6 +164,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("Factor", f"{about['factor']} fine cells per coarse cell, along each axis"),
         ("Variables", ", ".join(f"{name} ({unit})" if unit else name for name, unit in units.items())),
         ("Test times", f"{about['num_times']:,}, {first} to {last}"),
+        *([("Fields compared", f"{about['num_fields']} of each set")] if about.get("unpaired") else []),
     ]
 
 
@@ -180,6 +186,20 @@ def _map_picture(run: Run, variable: str, time: int) -> Picture:
         narrow=figures.maps(run.samples, variable, time, narrow=True) if time == 0 else None,
         alt=f"Maps of {variable} at {when}: coarse input, truth, {systems}, and each system's absolute error.",
     )
+
+
+def _gallery_picture(run: Run, variable: str) -> Picture:
+    wide, narrow = (figures.gallery(run.samples, variable, run.system, narrow=form) for form in (False, True))
+    count = run.samples.sizes["realization"]
+    return Picture(
+        wide=wide, narrow=narrow, alt=f"{count} true fields of {variable}; below, {count} that {run.system} drew."
+    )
+
+
+def _histogram_picture(run: Run, variable: str) -> Picture:
+    assert run.histograms is not None
+    alt = f"Density of the values of {variable}: truth, {_names(run)}; below, the same on a logarithmic axis."
+    return Picture(wide=figures.histograms(run.histograms, variable), alt=alt)
 
 
 def _names(run: Run) -> str:

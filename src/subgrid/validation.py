@@ -1,0 +1,85 @@
+"""What a training measures on validation fields: cell by cell where each has a truth to be compared with, else as sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from torch import nn
+
+from subgrid.data.patches import PatchSampler, stack
+from subgrid.data.store import Store
+from subgrid.errors import RunError
+from subgrid.inference import draw_fields, super_resolve
+from subgrid.models.interpolation import Interpolation
+from subgrid.rehearsal import LOWER_RATE, VALID_SCORES
+from subgrid.run import Run, unconditional
+from subgrid.verify import finish_scores, score_parts
+from subgrid.verify.unpaired import compare_sets
+
+NUM_DRAWN = 64  # fields on either side where sets are compared
+VALID_SET_SCORES = ("log_spectral_distance", "wasserstein", "spread_ratio")
+
+Validator = Callable[[nn.Module], dict[str, float]]
+
+
+def validator(run: Run, store: Store) -> Validator:
+    """A function from a generator to its scores on the validation split, in standardised units, over all variables."""
+    return _of_sets(run, store) if unconditional(run.config) else _of_pairs(run, store)
+
+
+def _of_pairs(run: Run, store: Store) -> Validator:
+    """Whole fields, cell by cell; bilinear interpolation's RMSE beside them."""
+    positions = store.positions("valid")
+    count = min(run.config.train.validation_fields, positions.size)
+    chosen = positions[np.linspace(0, positions.size - 1, count).round().astype(int)]
+    scaling, variables, static = run.scaling, run.variables, run.static_channels()
+    lr = scaling.scale(stack(store.lr.isel(valid_time=chosen), variables))
+    hr = scaling.scale(stack(store.hr.isel(valid_time=chosen), variables))
+    ranges = [(run.statistics[v]["max"] - run.statistics[v]["min"]) / run.statistics[v]["std"] for v in variables]
+
+    def scores(generator: nn.Module) -> dict[str, float]:
+        sr = super_resolve(generator, lr, static, periodic=store.periodic)
+        _refuse_infinite(sr)
+        found: dict[str, list[float]] = {}
+        for i in range(len(variables)):
+            parts = score_parts(sr[:, i], hr[:, i], names=VALID_SCORES, data_range=ranges[i], factor=store.factor)
+            for name, value in finish_scores(parts).items():
+                found.setdefault(name, []).append(value)
+        pooled = {name: float(np.mean(values)) for name, values in found.items()}
+        pooled["rmse"] = float(np.sqrt(np.mean(np.square(found["rmse"]))))
+        return {f"valid_{name}": value for name, value in pooled.items()}
+
+    channels = len(variables)
+    reference = scores(Interpolation(channels, channels, factor=store.factor, mode="bilinear"))["valid_rmse"]
+    return lambda generator: scores(generator) | {"valid_rmse_bilinear": reference}
+
+
+def _of_sets(run: Run, store: Store) -> Validator:
+    """Fields drawn from noise against as many true ones; the same of training fields, which shows how near one can come."""
+    config, variables = run.config, run.variables
+    true, trained = (
+        PatchSampler(store, split, patch=config.train.patch, batch=NUM_DRAWN, seed=config.seed).draw(0).hr
+        for split in ("valid", "train")
+    )
+
+    def scores(fields: np.ndarray) -> dict[str, float]:
+        found = [
+            compare_sets(fields[:, i], true[:, i], factor=store.factor, names=VALID_SET_SCORES)
+            for i in range(len(variables))
+        ]
+        return {f"valid_{name}": float(np.mean([one[name] for one in found])) for name in VALID_SET_SCORES}
+
+    reference = {f"{name}_train": value for name, value in scores(trained).items()}
+
+    def drawn(generator: nn.Module) -> dict[str, float]:
+        fields = draw_fields(generator, NUM_DRAWN, (config.seed, 3))
+        _refuse_infinite(fields)
+        return scores(fields) | reference
+
+    return drawn
+
+
+def _refuse_infinite(fields: np.ndarray) -> None:
+    if not np.isfinite(fields).all():
+        raise RunError(f"the generator's output on validation fields is no longer finite. {LOWER_RATE}")

@@ -97,7 +97,9 @@ def ms_ssim_parts(prediction: NDArray[Any], reference: NDArray[Any], *, data_ran
 
 
 def scale_weights(num_y: int, num_x: int) -> FloatArray:
-    """Weights of the scales that a field has room for, finest first, (num_scales,) with sum 1.
+    """Weights of the scales that a field has room for, finest first, (num_scales,).
+
+    All five are taken as published, with a sum of 1.0001; fewer are scaled to the sum 1.
 
     Args:
         num_y: cells along y.
@@ -107,7 +109,7 @@ def scale_weights(num_y: int, num_x: int) -> FloatArray:
     while fitting < len(SCALE_WEIGHTS) and side >> fitting >= WINDOW_CELLS:
         fitting += 1
     chosen = np.array(SCALE_WEIGHTS[:fitting])
-    return np.asarray(chosen / chosen.sum(), np.float64)
+    return chosen if fitting == len(SCALE_WEIGHTS) else np.asarray(chosen / chosen.sum(), np.float64)
 
 
 def needs_window(there: BoolArray) -> None:

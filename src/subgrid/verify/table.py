@@ -99,7 +99,7 @@ _STRUCTURE = (
         1.0,
         True,
         "Mean over times of each image's MS-SSIM: window and constants as SSIM, as many of the five scales as have room for "
-        "the window (3 at 64 cells, 5 from 176), their weights .0448 .2856 .3001 .2363 .1333 rescaled to sum 1, range of "
+        "the window (3 at 64 cells, 5 from 176), weights .0448 .2856 .3001 .2363 .1333 (fewer: scaled to sum 1), range of "
         "the training truth",
         ("data_range",),
         structure.needs_window_at_each_scale,

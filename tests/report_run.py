@@ -86,6 +86,9 @@ def make_spectra(samples: xr.Dataset, factor: int = 4) -> xr.Dataset:
     return xr.Dataset(data, coords, attrs={"factor": factor})
 
 
+NAMES = ("psnr", "ssim", "rmse", "mae", "bias", "high_wavenumber_power_ratio")
+
+
 def make_scores(samples: xr.Dataset, factor: int = 4) -> pd.DataFrame:
     """The scores table of the samples, in long form."""
     rows = []
@@ -94,10 +97,10 @@ def make_scores(samples: xr.Dataset, factor: int = 4) -> pd.DataFrame:
         span = float(np.ptp(truth))
         for system in samples["system"].values[1:]:
             field = samples[variable].sel(system=system).values
-            parts = score_parts(field, truth, data_range=span, factor=factor)
+            parts = score_parts(field, truth, names=NAMES, data_range=span, factor=factor)
             for name, value in finish_scores(parts).items():
                 score = SCORES[name]
-                units = samples[variable].attrs["units"] if score.units == "field" else score.units
+                units = score.units_for(samples[variable].attrs["units"])
                 said = score.describe(data_range=span, factor=factor)
                 rows.append((str(system), variable, name, value, units, said))
     return pd.DataFrame(rows, columns=["system", "variable", "score", "value", "units", "convention"])

@@ -12,12 +12,13 @@ from scipy.ndimage import uniform_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from subgrid.errors import ConfigError, GridError, SourceError
-from subgrid.verify import SCORES, finish_scores, power_spectrum, score_parts
+from subgrid.verify import SCORES, finish_scores, power_spectrum, score_parts, unusable_scores
 from subgrid.verify.pointwise import PSNR_CEILING, psnr_parts
 from subgrid.verify.spectra import _mode_variances, high_wavenumber_power_parts, ratio
 from subgrid.verify.structure import ssim_parts
 
-OPTIONS = {"data_range": 7.0, "factor": 4}
+OPTIONS = {"data_range": 7.0, "factor": 4, "low": -3.0, "high": 4.0}
+BARE = {name: OPTIONS[name] for name in ("factor", "low", "high")}
 
 
 def fields(shape=(5, 24, 31), seed=0, scale=1.0, offset=0.0):
@@ -141,7 +142,8 @@ def test_blocks_and_order_of_times_change_nothing(case, seed):
     prediction, truth, data_range = case
     rng = np.random.default_rng(seed)
     weights = rng.uniform(0.1, 1, size=truth.shape[1])
-    options = {"data_range": data_range, "factor": 3, "weights": weights}
+    low, high = float(truth.min()), float(truth.max())
+    options = {"data_range": data_range, "factor": 3, "weights": weights, "low": low, "high": high}
     whole = score_parts(prediction, truth, **options)
     order = rng.permutation(len(truth))
     blocks = [
@@ -149,6 +151,7 @@ def test_blocks_and_order_of_times_change_nothing(case, seed):
         for block in np.array_split(order, rng.integers(1, len(truth) + 1))
     ]
     streamed = {name: np.concatenate([block[name] for block in blocks]) for name in whole}
+    assert set(whole) == set(SCORES)
     for name, parts in whole.items():
         assert parts.shape[0] == len(truth)
         assert parts.dtype == np.float64
@@ -161,8 +164,9 @@ def test_blocks_and_order_of_times_change_nothing(case, seed):
 def test_a_perfect_prediction_has_the_best_value_and_a_wrong_one_has_not(name, offset):
     prediction, truth = fields(offset=offset)
     best = SCORES[name].best
-    perfect = evaluate(truth, truth, names=[name])[name]
-    wrong = evaluate(prediction, truth, names=[name])[name]
+    bounds = {"low": float(truth.min()), "high": float(truth.max())}
+    perfect = evaluate(truth, truth, names=[name], **bounds)[name]
+    wrong = evaluate(prediction, truth, names=[name], **bounds)[name]
     assert perfect == pytest.approx(best, abs=1e-12)
     assert abs(wrong - best) > 1e-3
     if SCORES[name].higher_is_better is not None:
@@ -172,12 +176,18 @@ def test_a_perfect_prediction_has_the_best_value_and_a_wrong_one_has_not(name, o
 def test_two_sided_scores_are_wrong_on_both_sides():
     _, truth = fields()
     two_sided = {name for name, score in SCORES.items() if score.higher_is_better is None}
-    assert two_sided == {"bias", "high_wavenumber_power_ratio"}
+    quantiles = {name for name in SCORES if name.startswith("quantile_error_")}
+    assert two_sided == {"bias", "high_wavenumber_power_ratio", "gradient_magnitude_ratio"} | quantiles
     mean = truth.mean(dtype=np.float64)
     for sign in (-1, 1):
         found = evaluate(truth + sign * (0.5 + 0.5 * (truth - mean)), truth, names=two_sided)
         assert found["bias"] == pytest.approx(0.5 * sign, abs=1e-5)
         assert found["high_wavenumber_power_ratio"] == pytest.approx((1 + 0.5 * sign) ** 2, rel=1e-5)
+        assert found["gradient_magnitude_ratio"] == pytest.approx(1 + 0.5 * sign, rel=1e-5)
+        for name in quantiles:
+            share = float(name.removeprefix("quantile_error_"))
+            own = np.quantile(truth.reshape(len(truth), -1), share, axis=1).mean(dtype=np.float64)
+            assert found[name] == pytest.approx(sign * (0.5 + 0.5 * (own - mean)), abs=1e-5)
 
 
 def test_scores_are_finishes_of_means_and_not_means_of_finishes():
@@ -209,7 +219,14 @@ def test_a_stack_of_means_gives_a_stack_of_scores(name):
 def test_every_option_that_a_score_names_bites_and_no_other(name):
     prediction, truth = fields()
     base = evaluate(prediction, truth, names=[name])[name]
-    other = {"data_range": 9.0, "factor": 2, "weights": np.arange(24.0)}
+    other = {
+        "data_range": 9.0,
+        "factor": 2,
+        "weights": np.arange(24.0),
+        "low": -2.0,
+        "high": 3.0,
+        "periodic_x": True,
+    }
     biting = {
         option for option in other if evaluate(prediction, truth, names=[name], **{option: other[option]})[name] != base
     }
@@ -220,10 +237,11 @@ def test_every_option_that_a_score_names_bites_and_no_other(name):
 @settings(max_examples=25, deadline=None)
 def test_equal_weights_of_any_size_are_the_plain_mean(case):
     prediction, truth, data_range = case
-    names = ["psnr", "rmse", "mae", "bias"]
-    plain = evaluate(prediction, truth, names=names, data_range=data_range)
+    names = [name for name, score in SCORES.items() if "weights" in score.options]
+    bounds = {"low": float(truth.min()), "high": float(truth.max())}
+    plain = evaluate(prediction, truth, names=names, data_range=data_range, **bounds)
     for weights in (np.full(truth.shape[1], 3.0), np.full(truth.shape[1:], 1e-9)):
-        weighted = evaluate(prediction, truth, names=names, data_range=data_range, weights=weights)
+        weighted = evaluate(prediction, truth, names=names, data_range=data_range, weights=weights, **bounds)
         assert weighted == pytest.approx(plain, rel=1e-9, abs=1e-9 * data_range)
 
 
@@ -265,13 +283,23 @@ def test_power_ratio_where_the_truth_is_flat():
 
 
 def test_table_and_conventions_say_what_was_used():
-    assert list(SCORES) == ["psnr", "ssim", "rmse", "mae", "bias", "high_wavenumber_power_ratio"]
+    assert {"psnr", "ssim", "rmse", "mae", "bias", "high_wavenumber_power_ratio"} < set(SCORES)
     assert all(name == score.name for name, score in SCORES.items())
-    said = {name: score.describe(data_range=7.5, factor=8) for name, score in SCORES.items()}
+    said = {name: score.describe(data_range=7.5, factor=8, low=-1.0, high=2.5) for name, score in SCORES.items()}
     assert said["rmse"] == "Root of the mean square error over all times and cells (every cell counts the same)"
     assert said["psnr"].endswith("(data range 7.5; every cell counts the same)")
     assert said["ssim"].endswith("(data range 7.5)")
-    assert said["high_wavenumber_power_ratio"].endswith("(factor 8)")
+    assert said["high_wavenumber_power_ratio"].endswith("(factor 8; x not periodic)")
+    assert said["histogram_overlap"].endswith("(from -1; to 2.5; every cell counts the same)")
+    assert said["gradient_rmse"].endswith("by first differences")
+    periodic = SCORES["log_spectral_distance"].describe(data_range=1, factor=None, periodic_x=True)
+    assert periodic.endswith("(x periodic)")
+    assert [SCORES[name].units_for("K") for name in ("rmse", "gradient_rmse", "psnr", "ssim")] == [
+        "K",
+        "K per cell",
+        "dB",
+        "1",
+    ]
     assert SCORES["mae"].describe(data_range=1, factor=2, weights=np.ones(3)).endswith("(cells weighted)")
 
 
@@ -386,17 +414,19 @@ def test_smoothing_lowers_the_ratio_and_noise_raises_it():
 # --- What is refused ---
 
 
-@pytest.mark.parametrize("which", ["prediction", "reference"])
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    ("which", "value"),
+    [("prediction", np.nan), ("prediction", np.inf), ("reference", np.inf), ("reference", -np.inf)],
+)
 @pytest.mark.parametrize("name", SCORES)
-def test_missing_values_never_pass(which, value, name):
+def test_values_that_are_not_finite_never_pass(which, value, name):
     pair = dict(zip(("prediction", "reference"), fields((4, 12, 12)), strict=True))
     pair[which][2, 3, 4:6] = value
     pair[which][3, 0, 0] = value
     message = rf"^{which} holds 3 non-finite or masked values of 576, the first at time index 2;"
     with pytest.raises(SourceError, match=message):
         score_parts(**pair, names=[name], **OPTIONS)
-    options = {option: {**OPTIONS, "weights": None}[option] for option in SCORES[name].options}
+    options = {option: {**OPTIONS, "weights": None, "periodic_x": False}[option] for option in SCORES[name].options}
     with pytest.raises(SourceError, match=message):
         SCORES[name].parts(**pair, **options)
 
@@ -406,9 +436,9 @@ def test_masked_values_never_pass():
     mask = np.zeros(truth.shape, bool)
     mask[1, 2, 3] = True
     with pytest.raises(
-        SourceError, match="reference holds 1 non-finite or masked values of 576, the first at time index 1;"
+        SourceError, match="prediction holds 1 non-finite or masked values of 576, the first at time index 1;"
     ):
-        score_parts(prediction, np.ma.MaskedArray(truth, mask), **OPTIONS)
+        score_parts(np.ma.MaskedArray(prediction, mask), truth, **OPTIONS)
     unmasked = np.ma.MaskedArray(truth, np.zeros_like(mask))
     assert evaluate(prediction, unmasked) == evaluate(prediction, truth)
     with pytest.raises(SourceError, match="fields holds 1 "):
@@ -428,8 +458,9 @@ def test_shapes_that_do_not_fit_are_refused():
 @pytest.mark.parametrize("shape", [(2, 10, 40), (2, 40, 10)])
 def test_an_image_smaller_than_the_window_is_refused(shape):
     with pytest.raises(GridError, match=rf"at least 11 x 11 cells.*have {shape[1]} x {shape[2]}"):
-        score_parts(*fields(shape), **OPTIONS)
-    assert set(evaluate(*fields(shape), names=["rmse", "high_wavenumber_power_ratio"])) > {"rmse"}
+        score_parts(*fields(shape), names=["ssim"], **OPTIONS)
+    taken = evaluate(*fields(shape))
+    assert set(SCORES) - set(taken) == {"ssim", "ms_ssim"} == set(unusable_scores(fields(shape)[1], **BARE))
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 8), (2, 8, 3)])

@@ -147,7 +147,7 @@ def _table(run: Run, parts: dict[Any, list[Any]], systems: dict[str, nn.Module])
             blocks = parts[system, variable]
             joined = {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}
             for score, value in finish_scores(joined).items():
-                unit = units if SCORES[score].units == "field" else SCORES[score].units
+                unit = SCORES[score].units_for(units)
                 said = SCORES[score].describe(data_range=_span(run, variable), factor=run.config.data.factor)
                 rows.append((system, variable, score, value, unit, said))
     return pd.DataFrame(rows, columns=["system", "variable", "score", "value", "units", "convention"])

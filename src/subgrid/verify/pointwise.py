@@ -1,7 +1,8 @@
-"""Scores that compare cell with cell, and the checks that every score shares.
+"""Scores that compare cell with cell.
 
 Arrays are (time, y, x). A ``*_parts`` function gives float64 (time, num_parts), quantities that may be
-averaged over times; a finish turns such an average, its last axis the parts, into the score.
+averaged over times; a finish turns such an average, its last axis the parts, into the score. Cells where the
+reference is missing have weight zero, and each time's weights are normalised over the others.
 """
 
 from __future__ import annotations
@@ -11,9 +12,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subgrid.errors import GridError, SourceError
+from subgrid.verify.checks import (
+    BoolArray,
+    FloatArray,
+    cell_weights,
+    check_data_range,
+    check_fields,
+    check_overlap,
+    check_pair,
+)
+from subgrid.verify.score import only_part, root
 
-FloatArray = NDArray[np.float64]
+__all__ = [
+    "PSNR_CEILING",
+    "RESOLUTION",
+    "FloatArray",
+    "absolute_error_parts",
+    "check_data_range",
+    "check_fields",
+    "check_pair",
+    "correlation",
+    "correlation_parts",
+    "decibels",
+    "error_parts",
+    "only_part",
+    "psnr_parts",
+    "relative_error_parts",
+    "root",
+    "squared_error_parts",
+]
 
 # The fields are float32: an error below this fraction of their range is rounding, and no image can show less.
 RESOLUTION = 2.0**-23
@@ -35,7 +62,7 @@ def psnr_parts(
 
     Args:
         prediction: fields (time, y, x).
-        reference: the truth, same shape and units.
+        reference: the truth, same shape and units; NaN where missing.
         data_range: peak, in the fields' units: maximum minus minimum of the *training* truth, never of the
             image at hand, so that images, systems and periods share one scale.
         weights: relative weight of cells, (y,) or (y, x), for the mean square error; None counts all the
@@ -51,9 +78,44 @@ def psnr_parts(
     References:
         Huynh-Thu and Ghanbari (2008), Electronics Letters 44, 800-801, doi:10.1049/el:20080522.
     """
+    return decibels(relative_error_parts(prediction, reference, data_range=data_range, weights=weights))[:, None]
+
+
+def relative_error_parts(
+    prediction: NDArray[Any],
+    reference: NDArray[Any],
+    *,
+    data_range: float,
+    weights: NDArray[Any] | None = None,
+) -> FloatArray:
+    """Mean over cells of ``((prediction - reference) / data_range)^2``; with `decibels` as its finish, pooled PSNR.
+
+    Pooled PSNR takes one mean square error over all times. It is below the mean of each image's PSNR, which a few
+    easy images raise (Jensen's inequality), and it ranks systems as RMSE does.
+
+    Args:
+        prediction: fields (time, y, x).
+        reference: the truth, same shape and units; NaN where missing.
+        data_range: peak, in the fields' units, as for `psnr_parts`.
+        weights: relative weight of cells, (y,) or (y, x); None counts all the same.
+
+    Returns:
+        (time, 1), without units.
+
+    Raises:
+        GridError: shapes that differ or are not (time, y, x); unusable weights.
+        SourceError: values that are not finite; a data range that is not positive.
+
+    References:
+        Huynh-Thu and Ghanbari (2008), Electronics Letters 44, 800-801, doi:10.1049/el:20080522.
+    """
     check_data_range(data_range)
-    mse = squared_error_parts(prediction, reference, weights=weights)
-    return -10.0 * np.log10(np.maximum(mse / data_range**2, RESOLUTION**2))
+    return squared_error_parts(prediction, reference, weights=weights) / data_range**2
+
+
+def decibels(mean: FloatArray) -> FloatArray:
+    """Finish of a score that is ``-10 log10`` of its one part, floored at the rounding of float32: (..., 1) -> (...), dB."""
+    return -10.0 * np.log10(np.maximum(mean[..., 0], RESOLUTION**2))
 
 
 def squared_error_parts(
@@ -63,7 +125,7 @@ def squared_error_parts(
 
     Args:
         prediction: fields (time, y, x).
-        reference: the truth, same shape and units.
+        reference: the truth, same shape and units; NaN where missing.
         weights: relative weight of cells, (y,) or (y, x); None counts all the same.
 
     Returns:
@@ -76,8 +138,8 @@ def squared_error_parts(
     References:
         Willmott and Matsuura (2005), Climate Research 30, 79-82, doi:10.3354/cr030079.
     """
-    prediction, reference = check_pair(prediction, reference)
-    return _mean_over_cells((prediction - reference) ** 2, weights)
+    pair = check_overlap(prediction, reference)
+    return _mean_over_cells((pair.prediction - pair.reference) ** 2, weights, pair.there)
 
 
 def absolute_error_parts(
@@ -87,7 +149,7 @@ def absolute_error_parts(
 
     Args:
         prediction: fields (time, y, x).
-        reference: the truth, same shape and units.
+        reference: the truth, same shape and units; NaN where missing.
         weights: relative weight of cells, (y,) or (y, x); None counts all the same.
 
     Returns:
@@ -100,8 +162,8 @@ def absolute_error_parts(
     References:
         Willmott and Matsuura (2005), Climate Research 30, 79-82, doi:10.3354/cr030079.
     """
-    prediction, reference = check_pair(prediction, reference)
-    return _mean_over_cells(np.abs(prediction - reference), weights)
+    pair = check_overlap(prediction, reference)
+    return _mean_over_cells(np.abs(pair.prediction - pair.reference), weights, pair.there)
 
 
 def error_parts(
@@ -111,7 +173,7 @@ def error_parts(
 
     Args:
         prediction: fields (time, y, x).
-        reference: the truth, same shape and units.
+        reference: the truth, same shape and units; NaN where missing.
         weights: relative weight of cells, (y,) or (y, x); None counts all the same.
 
     Returns:
@@ -124,110 +186,57 @@ def error_parts(
     References:
         Wilks (2011), Statistical Methods in the Atmospheric Sciences, 3rd ed., section 8.3 (mean error).
     """
-    prediction, reference = check_pair(prediction, reference)
-    return _mean_over_cells(prediction - reference, weights)
+    pair = check_overlap(prediction, reference)
+    return _mean_over_cells(pair.prediction - pair.reference, weights, pair.there)
 
 
-def only_part(mean: FloatArray) -> FloatArray:
-    """Finish of a score that is its one part: (..., 1) -> (...), same units."""
-    return mean[..., 0]
+def correlation_parts(
+    prediction: NDArray[Any], reference: NDArray[Any], *, weights: NDArray[Any] | None = None
+) -> FloatArray:
+    """Five means over cells, with p the prediction and r the reference: ``p, r, p^2, r^2, p r``.
 
-
-def root(mean: FloatArray) -> FloatArray:
-    """Finish of a score that is the root of its one part: (..., 1) -> (...), the root of the part's units."""
-    return np.sqrt(mean[..., 0])
-
-
-def check_pair(prediction: NDArray[Any], reference: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
-    """Give prediction and reference as float64, or say why they cannot be compared.
+    With `correlation` as their finish they give Pearson's correlation over all cells and times at once (best 1). It
+    includes the pattern of the mean field: over mountains or many latitudes any prediction with the right climate
+    scores high. Take anomalies of both fields first to be rid of that. It is blind to bias and to a wrong amplitude.
 
     Args:
-        prediction: fields (time, y, x); masked cells count as missing.
-        reference: the truth, same shape.
+        prediction: fields (time, y, x).
+        reference: the truth, same shape and units; NaN where missing.
+        weights: relative weight of cells, (y,) or (y, x); None counts all the same.
 
     Returns:
-        Both, float64 (time, y, x), finite everywhere.
+        (time, 5), units of the field, of the field squared.
 
     Raises:
-        GridError: shapes that differ, or that are not three axes each with something on it.
+        GridError: shapes that differ or are not (time, y, x); unusable weights.
         SourceError: values that are not finite.
+
+    References:
+        Wilks (2011), Statistical Methods in the Atmospheric Sciences, 3rd ed., section 3.5.2 (Pearson correlation).
     """
-    if np.shape(prediction) != np.shape(reference):
-        raise GridError(
-            f"prediction has shape {np.shape(prediction)} but reference has shape {np.shape(reference)}; "
-            "scores compare cell with cell: bring both to the same times and grid, as (time, y, x)."
-        )
-    return check_fields("prediction", prediction), check_fields("reference", reference)
+    p, r, there = check_overlap(prediction, reference)
+    columns = [_mean_over_cells(values, weights, there) for values in (p, r, p * p, r * r, p * r)]
+    return np.concatenate(columns, axis=1)
 
 
-def check_fields(name: str, fields: NDArray[Any]) -> FloatArray:
-    """Give fields as float64, or say why they cannot be scored.
+def correlation(mean: FloatArray) -> FloatArray:
+    """Finish of `correlation_parts`: (..., 5) -> (...), -1 to 1.
 
-    Args:
-        name: what the caller calls them, for the message.
-        fields: (time, y, x); masked cells count as missing.
-
-    Returns:
-        float64 (time, y, x), finite everywhere.
-
-    Raises:
-        GridError: not three axes each with something on it.
-        SourceError: values that are not finite.
+    A field whose standard deviation is below 3e-7 of its root mean square, the rounding of float32, has no pattern: two such
+    fields agree and score 1, one of them beside a field with a pattern scores 0.
     """
-    if np.ndim(fields) != 3 or 0 in np.shape(fields):
-        raise GridError(
-            f"{name} has shape {np.shape(fields)}; expected (time, y, x) with at least one of each. "
-            "Give a single field as field[None]."
-        )
-    values = np.asarray(fields, np.float64)
-    # A mask is asked for by name, because np.asarray brings the fill values under it to light.
-    bad = ~np.isfinite(values) | np.ma.getmask(fields)
-    if bad.any():
-        first = int(np.argmax(bad.any(axis=(1, 2))))
-        raise SourceError(
-            f"{name} holds {int(bad.sum())} non-finite or masked values of {bad.size}, the first at time "
-            f"index {first}; a score of the rest would hide them. Fill or crop missing cells in both fields "
-            "before scoring; in a prediction of complete input, look for a model that diverged."
-        )
-    return values
+    mean_p, mean_r, square_p, square_r, product = np.moveaxis(mean, -1, 0)
+    variance_p, variance_r = square_p - mean_p**2, square_r - mean_r**2
+    flat_p, flat_r = variance_p <= 1e-13 * square_p, variance_r <= 1e-13 * square_r
+    scale = np.sqrt(np.where(flat_p | flat_r, 1.0, variance_p * variance_r))
+    found = np.clip((product - mean_p * mean_r) / scale, -1.0, 1.0)
+    return np.where(flat_p | flat_r, np.where(flat_p & flat_r, 1.0, 0.0), found)
 
 
-def check_data_range(data_range: float) -> None:
-    """Refuse a data range that PSNR and SSIM cannot use.
-
-    Args:
-        data_range: maximum minus minimum of the training truth, in the fields' units.
-
-    Raises:
-        SourceError: the range is not a positive finite number.
-    """
-    if not (np.isfinite(data_range) and data_range > 0):
-        raise SourceError(
-            f"data_range is {data_range}; expected a positive number: maximum minus minimum of the "
-            "training truth, in the fields' units. A constant truth has no PSNR or SSIM: leave them out for it."
-        )
-
-
-def _mean_over_cells(values: FloatArray, weights: NDArray[Any] | None) -> FloatArray:
+def _mean_over_cells(values: FloatArray, weights: NDArray[Any] | None, there: BoolArray | None) -> FloatArray:
     # Summed along each time's own row, so that a time's result does not depend on its block.
     rows = values.reshape(len(values), -1)
-    if weights is None:
+    share = cell_weights(weights, values.shape, there)
+    if share is None:
         return np.asarray(rows.mean(axis=1, keepdims=True), np.float64)
-    weighted = rows * _normal_weights(weights, values.shape[1:]).ravel()
-    return np.asarray(weighted.sum(axis=1, keepdims=True), np.float64)
-
-
-def _normal_weights(weights: NDArray[Any], shape: tuple[int, ...]) -> FloatArray:
-    """Weights as (y, x) with sum 1, from (y,) or (y, x)."""
-    given = np.asarray(weights, np.float64)
-    if given.shape not in ((shape[0],), shape):
-        raise GridError(
-            f"weights have shape {given.shape}; expected ({shape[0]},) or {shape}: (y,) or (y, x) of the fields."
-        )
-    if not np.isfinite(given).all() or given.min() < 0 or given.max() == 0:
-        raise GridError(
-            f"weights run from {given.min():g} to {given.max():g}; expected finite numbers, none below 0 "
-            "and some above, such as the cells' areas or the cosine of latitude."
-        )
-    full = np.broadcast_to(given[:, None] if given.ndim == 1 else given, shape)
-    return np.asarray(full / full.sum(), np.float64)
+    return np.asarray((rows * share).sum(axis=1, keepdims=True), np.float64)

@@ -40,7 +40,7 @@ def consistency_squared_parts(
         SourceError: a prediction that is missing where the input has a value; a time without any input.
 
     References:
-        Harder et al. (2023), Journal of Machine Learning Research 24 (379), arXiv:2208.05424 (the constraint).
+        Harder et al. (2023), Journal of Machine Learning Research 24, arXiv:2208.05424 (the constraint).
     """
     coarsened, areas = area_means(prediction, factor=factor, weights=weights)
     return squared_error_parts(coarsened, coarse, weights=areas)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,6 +17,7 @@ from subgrid.data import readers
 from subgrid.data.grid import is_periodic, refine_coords, same_axis, spatial_dims
 from subgrid.data.patches import Field
 from subgrid.data.source import open_source, restore_names
+from subgrid.data.units import plain_units
 from subgrid.errors import GridError, RunError, SourceError
 from subgrid.inference import pick_device, super_resolve
 from subgrid.preparation import static_fields
@@ -108,29 +108,11 @@ def _check_units(run: Run, coarse: xr.Dataset) -> None:
     """Refuse values in other units than those trained on: a field in degrees Celsius would pass, 273 off."""
     for name in run.variables:
         want, got = run.statistics[name]["units"], str(coarse[name].attrs.get("units", ""))
-        if want and got and _plain_units(want) != _plain_units(got):
+        if want and got and plain_units(want) != plain_units(got):
             raise SourceError(
                 f"{name}: the source is in {got!r}, the run was trained in {want!r}; convert the source "
                 f"(and set its units attribute) first."
             )
-
-
-SPELLINGS = {
-    "kelvin": "k",
-    "degk": "k",
-    "degreesc": "c",
-    "degc": "c",
-    "celsius": "c",
-    "degree_c": "c",
-    "degrees_c": "c",
-}
-
-
-def _plain_units(units: str) -> str:
-    """One spelling for `m s**-1`, `m s^-1`, `m/s`, `m s-1`."""
-    text = re.sub(r"\*\*|\^", "", units.strip().lower())
-    text = re.sub(r"/\s*([a-z]+)(\d*)", lambda m: f" {m[1]}-{m[2] or 1}", text)
-    return " ".join(SPELLINGS.get(word, word) for word in text.replace("*", " ").replace(".", " ").split())
 
 
 def _remarks(run: Run, coarse: xr.Dataset) -> list[str]:

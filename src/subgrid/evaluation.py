@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 from torch import nn
 
+from subgrid.comparison import Comparison, regions
 from subgrid.data.grid import spatial_dims
 from subgrid.data.patches import Field, stack
 from subgrid.data.store import Store
@@ -19,14 +20,22 @@ from subgrid.inference import pick_device, super_resolve
 from subgrid.models.interpolation import Interpolation
 from subgrid.run import Run, Weights, load_generator, load_run, store_of, unconditional, write_json
 from subgrid.unconditional import NUM_FIELDS, compare_draws
-from subgrid.verify import SCORES, finish_scores, score_parts
+from subgrid.verify.published import BATCH_TIMES, published_scores
+from subgrid.verify.results import ALL, COLUMNS
 from subgrid.verify.spectra import power_spectrum
+from subgrid.verify.tasks import Question, Variable
 
 Progress = Callable[[int, int], None]
 
 BASELINES = ("bilinear", "bicubic")
 NUM_SAMPLES = 3
 BLOCK_CELLS = 4 * 2**20  # fine cells of one variable held at once
+PUBLISHED = {
+    "published_psnr": ("dB", "The study's: each image over the range of its batch, predictions included"),
+    "published_ssim": ("1", "The study's: scikit-image's default windows over the range of the batch"),
+    "published_rmse": ("1", "The study's: standardised values over the physical range, mean of the batches' roots"),
+    "published_mae": ("1", "The study's: standardised values over the physical range"),
+}
 
 
 def evaluate(
@@ -36,22 +45,32 @@ def evaluate(
     store: str | Path | None = None,
     weights: Weights = "last",
     interpolate: float | None = None,
+    by: Iterable[str] = (),
+    level: float = 0.95,
+    block: int | None = None,
     progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> pd.DataFrame:
     """Score a trained system and the baselines on the test split; one that draws from noise as a set of fields.
 
     Args:
         run: a run directory.
-        out: folder for `scores.csv`, `samples.nc`, `spectra.nc`, `evaluation.json`; `RUN/evaluation` by default.
+        out: folder for `scores.csv`, `scores.nc`, `parts.nc`, `cells.nc`, `quantiles.nc`, `samples.nc`, `spectra.nc`,
+            `evaluation.json`; `RUN/evaluation` by default.
         store: the training store, if it has moved.
         weights: `last` (the end of training), `best` (lowest validation RMSE of the last stage) or `content` (the end of
             the content stage).
         interpolate: from 0, the content weights, to 1, the last ones; see `load_generator`.
+        by: any of `season`, `hour`, `region`: scores for each beside those of all.
+        level: of the intervals.
+        block: length of the bootstrap's blocks, in times; estimated for each score by default.
         progress: called with (times done, times in all).
+        say: called with remarks the user should see.
 
     Returns:
-        One row a score: system, variable, score, value, units, convention. Where the system draws fields from noise, the scores
-        are those of `subgrid.verify.unpaired`, and the training split's own fields stand beside it instead of the baselines.
+        One row a score: system, variable, score, value, lower, upper, units, group, standing, convention. Where the system
+        draws fields from noise, the scores are those of `subgrid.verify.unpaired`, without intervals, and the training split's
+        own fields stand beside it instead of the baselines.
 
     Raises:
         RunError: if the run, its weights or its store are missing or do not belong together.
@@ -61,27 +80,107 @@ def evaluate(
     generator = load_generator(opened, weights, interpolate).to(pick_device())
     folder = Path(out) if out is not None else opened.path / "evaluation"
     folder.mkdir(parents=True, exist_ok=True)
+    chosen = {"weights": weights, "interpolate": interpolate, "level": level}
     if unconditional(opened.config):
-        return _evaluate_draws(opened, data, generator, folder, {"weights": weights, "interpolate": interpolate})
-    name, chosen = opened.config.system, {"weights": weights, "interpolate": interpolate}
-    systems = {name: generator} | {mode: _baseline(opened, mode) for mode in BASELINES}
-    positions = data.positions("test")
-    parts: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    spectra: dict[tuple[str, str], list[np.ndarray]] = {}
-    for block in _blocks(data, positions):
-        truth = stack(data.hr.isel(valid_time=block), opened.variables)
-        coarse = stack(data.lr.isel(valid_time=block), opened.variables)
-        made = {system: _predict(opened, model, coarse, data) for system, model in systems.items()}
-        _score_block(opened, data, truth, made, parts)
-        wavenumber = _spectra_block(data, {"truth": truth, **made}, opened.variables, spectra)
-        if progress:
-            progress(int(np.searchsorted(positions, block[-1])) + 1, positions.size)
-    table = _table(opened, parts, systems)
-    _write_csv(folder / "scores.csv", table)
-    _write_dataset(folder / "spectra.nc", _spectra(opened, data, spectra, wavenumber))
+        return _evaluate_draws(opened, data, generator, folder, chosen)
+    systems = {opened.config.system: generator} | {mode: _baseline(opened, mode) for mode in BASELINES}
+    positions, by = data.positions("test"), list(by)
+    areas = regions(data.hr) if "region" in by else None
+    comparison = Comparison(folder, list(systems), _question(opened, data), data.hr, areas)
+    sums = _Sums()
+    try:
+        for block_times in _blocks(data, positions):
+            truth = stack(data.hr.isel(valid_time=block_times), opened.variables)
+            coarse = stack(data.lr.isel(valid_time=block_times), opened.variables)
+            made = {system: _predict(opened, model, coarse, data) for system, model in systems.items()}
+            members = {system: _by_name(opened, fields[:, None]) for system, fields in made.items()}
+            times = data.hr["valid_time"].isel(valid_time=block_times)
+            comparison.add(times, members, _by_name(opened, truth), _by_name(opened, coarse))
+            sums.add(opened, data, {"truth": truth, **made})
+            if progress:
+                progress(int(np.searchsorted(positions, block_times[-1])) + 1, positions.size)
+        table = comparison.finish(by=by, level=level, block=block, more=sums.published(list(systems)))
+    finally:
+        comparison.abandon()
+    _write_dataset(folder / "spectra.nc", sums.spectra(opened, data))
     _write_dataset(folder / "samples.nc", _samples(opened, data, systems, positions))
-    write_json(folder / "evaluation.json", _facts(opened, data, positions, generator) | chosen)
+    facts = _facts(opened, data, positions, generator) | chosen | {"notes": comparison.notes}
+    write_json(folder / "evaluation.json", facts)
+    for note in comparison.notes:
+        if say:
+            say(note)
     return table
+
+
+def _question(run: Run, data: Store) -> Question:
+    """What is compared: all variables, with the training truth's ranges."""
+    variables = []
+    for name in run.variables:
+        known = run.statistics[name]
+        low, high, mean, std = (float(known[key]) for key in ("min", "max", "mean", "std"))
+        variables.append(Variable(name, known["units"] or "1", low, high, mean, std))
+    pair = {kind: name for name, kind in data.meta.get("vectors", {}).items() if name in run.variables}
+    winds = (pair["x"], pair["y"]) if set(pair) == {"x", "y"} else None
+    return Question(tuple(variables), factor=data.factor, has_input=True, winds=winds)
+
+
+def _by_name(run: Run, fields: Field) -> dict[str, Field]:
+    """Channels, third axis from the end, by variable."""
+    return {name: fields[..., i, :, :] for i, name in enumerate(run.variables)}
+
+
+class _Sums:
+    """Mean spectra, and the study's own scores over its batches."""
+
+    def __init__(self) -> None:
+        self._power: dict[tuple[str, str], np.ndarray] = {}
+        self._published: dict[tuple[str, str], float] = {}
+        self._times = self._batches = 0
+        self._wavenumber = np.zeros(0)
+
+    def add(self, run: Run, data: Store, fields: dict[str, Field]) -> None:
+        """Add a block of times: truth, and each system's fields."""
+        count = len(fields["truth"])
+        batches = -(-count // BATCH_TIMES)
+        self._times, self._batches = self._times + count, self._batches + batches
+        low, high = (np.array([run.statistics[v][key] for v in run.variables]) for key in ("min", "max"))
+        truth = run.scaling.scale(fields["truth"])
+        for system, values in fields.items():
+            for i, variable in enumerate(run.variables):
+                self._wavenumber, power = power_spectrum(values[:, i], periodic_x=data.periodic)
+                self._power[system, variable] = self._power.get((system, variable), 0.0) + power.sum(0)
+            if system != "truth":
+                for name, value in published_scores(
+                    run.scaling.scale(values), truth, minimum=low, maximum=high
+                ).items():
+                    self._published[system, name] = self._published.get((system, name), 0.0) + batches * value
+
+    def published(self, systems: list[str]) -> pd.DataFrame:
+        """The study's scores, of all variables at once and without interval."""
+        rows = [
+            (system, "all", name, self._published[system, name] / self._batches, np.nan, np.nan, units, ALL, "", said)
+            for name, (units, said) in PUBLISHED.items()
+            for system in systems
+        ]
+        return pd.DataFrame(rows, columns=list(COLUMNS))
+
+    def spectra(self, run: Run, data: Store) -> xr.Dataset:
+        """Mean spectra over the test times."""
+        names = list(dict.fromkeys(system for system, _ in self._power))
+        cells = {"units": "cells", "long_name": "wavelength in fine cells"}
+        out = xr.Dataset(
+            coords={"system": names, "wavelength": ("wavelength", 1.0 / self._wavenumber, cells)},
+            attrs={"factor": data.factor},
+        )
+        for variable in run.variables:
+            mean = np.stack([self._power[system, variable] / self._times for system in names])
+            units = run.statistics[variable]["units"] or "1"
+            out[variable] = (
+                ("system", "wavelength"),
+                mean,
+                {"units": f"({units})^2", "long_name": "power spectral density"},
+            )
+        return out
 
 
 def _evaluate_draws(run: Run, data: Store, generator: nn.Module, folder: Path, chosen: dict[str, Any]) -> pd.DataFrame:
@@ -104,6 +203,9 @@ def _blocks(data: Store, positions: np.ndarray) -> Iterator[np.ndarray]:
     """Test times a few at a time, so that memory does not grow with the archive."""
     y, x = spatial_dims(data.hr)
     count = max(1, BLOCK_CELLS // (data.hr.sizes[y] * data.hr.sizes[x]))
+    count = max(
+        BATCH_TIMES, count // BATCH_TIMES * BATCH_TIMES
+    )  # whole batches of the study's, so that blocks change nothing
     for start in range(0, positions.size, count):
         yield positions[start : start + count]
 
@@ -114,64 +216,9 @@ def _predict(run: Run, model: nn.Module, coarse: Field, data: Store) -> Field:
     return run.scaling.unscale(scaled)
 
 
-def _score_block(run: Run, data: Store, truth: Field, made: dict[str, Field], parts: dict[Any, list[Any]]) -> None:
-    """Add the score parts of a block of times."""
-    for i, variable in enumerate(run.variables):
-        for system, fields in made.items():
-            found = score_parts(fields[:, i], truth[:, i], data_range=_span(run, variable), factor=data.factor)
-            parts.setdefault((system, variable), []).append(found)
-
-
 def _span(run: Run, variable: str) -> float:
     """Range of the training truth."""
     return float(run.statistics[variable]["max"] - run.statistics[variable]["min"])
-
-
-def _spectra_block(
-    data: Store, fields: dict[str, Field], variables: list[str], spectra: dict[Any, list[Any]]
-) -> np.ndarray:
-    """Add the power spectra of a block of times; returns the wavenumbers."""
-    for i, variable in enumerate(variables):
-        for system, values in fields.items():
-            wavenumber, power = power_spectrum(values[:, i], periodic_x=data.periodic)
-            spectra.setdefault((system, variable), []).append(power)
-    return np.asarray(wavenumber)
-
-
-def _table(run: Run, parts: dict[Any, list[Any]], systems: dict[str, nn.Module]) -> pd.DataFrame:
-    """All scores as rows."""
-    rows = []
-    for variable in run.variables:
-        units = run.statistics[variable]["units"] or "1"
-        for system in systems:
-            blocks = parts[system, variable]
-            joined = {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}
-            for score, value in finish_scores(joined).items():
-                unit = SCORES[score].units_for(units)
-                said = SCORES[score].describe(data_range=_span(run, variable), factor=run.config.data.factor)
-                rows.append((system, variable, score, value, unit, said))
-    return pd.DataFrame(rows, columns=["system", "variable", "score", "value", "units", "convention"])
-
-
-def _spectra(run: Run, data: Store, spectra: dict[Any, list[Any]], wavenumber: Any) -> xr.Dataset:
-    """Mean spectra over the test times."""
-    names = list(dict.fromkeys(system for system, _ in spectra))
-    out = xr.Dataset(
-        coords={
-            "system": names,
-            "wavelength": ("wavelength", 1.0 / wavenumber, {"units": "cells", "long_name": "wavelength in fine cells"}),
-        },
-        attrs={"factor": data.factor},
-    )
-    for variable in run.variables:
-        mean = np.stack([np.concatenate(spectra[system, variable]).mean(0) for system in names])
-        units = run.statistics[variable]["units"] or "1"
-        out[variable] = (
-            ("system", "wavelength"),
-            mean,
-            {"units": f"({units})^2", "long_name": "power spectral density"},
-        )
-    return out
 
 
 def _samples(run: Run, data: Store, systems: dict[str, nn.Module], positions: Any) -> xr.Dataset:

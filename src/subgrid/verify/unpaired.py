@@ -16,7 +16,8 @@ from scipy.stats import wasserstein_distance
 
 from subgrid.errors import ConfigError, GridError, nearest
 from subgrid.verify.pointwise import FloatArray, check_fields
-from subgrid.verify.spectra import high_wavenumber_power_parts, power_spectrum, ratio
+from subgrid.verify.score import ratio
+from subgrid.verify.spectra import high_wavenumber_power_parts, power_spectrum
 
 ROUNDING = 1e-12  # of the largest value: less variety than this is none
 

@@ -1,0 +1,317 @@
+"""What is scored of a comparison: each variable, the wind that two of them make, the ensemble, the agreement with the input.
+
+A task is one score of one quantity. The tasks of a comparison are listed once; every block of times then runs through them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subgrid.errors import ConfigError, nearest
+from subgrid.verify import ensemble, wind
+from subgrid.verify.checks import FloatArray
+from subgrid.verify.consistency import consistency_absolute_parts, consistency_squared_parts
+from subgrid.verify.score import Score, only_part, root
+from subgrid.verify.table import SCORES, find_score
+
+Array = NDArray[Any]
+Members = Mapping[str, Array]  # variable to (time, member, y, x)
+Truth = Mapping[str, Array]  # variable to (time, y, x)
+
+# A mean of members is smooth whatever they are: these ask for texture or values, and are taken of each member and averaged.
+OF_MEMBERS = ("high_wavenumber_power_ratio", "log_spectral_distance", "histogram_overlap", "wasserstein")
+OF_MEMBERS_FAMILIES = ("gradient_magnitude", "quantile_error")
+ENSEMBLE = ("crps", "crps_fair", "spread", "skill", "spread_skill_ratio", "rank_histogram_flatness")
+WINDS = {"wind_speed": "m s-1", "divergence": "s-1", "vorticity": "s-1"}
+SPEED_SCORES = ("rmse", "mae", "bias", "wasserstein", "quantile_error_0.99")
+FLOW_SCORES = ("log_spectral_distance", "high_wavenumber_power_ratio")
+FSS_WINDOWS = (1, 5, 17)
+DEVIATIONS = (1.0, 2.0)  # default FSS thresholds, in standard deviations above the mean of the truth
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable and what its scores are told.
+
+    Attributes:
+        name: of the variable.
+        units: of the variable.
+        low: minimum of the training truth, or of the whole reference.
+        high: maximum of the same.
+        mean: of the same.
+        std: of the same.
+        thresholds: of the fractions skill score, in the variable's units; by default mean + 1 and mean + 2 std.
+    """
+
+    name: str
+    units: str
+    low: float
+    high: float
+    mean: float
+    std: float
+    thresholds: tuple[float, ...] = ()
+
+    @property
+    def data_range(self) -> float:
+        """Maximum minus minimum."""
+        return self.high - self.low
+
+    @property
+    def fss_thresholds(self) -> tuple[float, ...]:
+        """As given, or the default ones to three digits."""
+        return self.thresholds or tuple(float(f"{self.mean + count * self.std:.3g}") for count in DEVIATIONS)
+
+
+@dataclass(frozen=True)
+class Area:
+    """A part of the grid, or all of it.
+
+    Attributes:
+        name: such as `all` or `tropics`.
+        rows: indices of its rows.
+        columns: indices of its columns.
+        weights: relative cell areas (y,) or (y, x) of its cells; None where all count the same.
+        y: coordinate of its rows: degrees north, or metres; None where unknown.
+        x: coordinate of its columns.
+        geometry: `sphere` for degrees, `plane` for metres, None where neither is known.
+        periodic_x: its columns close the circle.
+    """
+
+    name: str
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    weights: FloatArray | None = None
+    y: FloatArray | None = None
+    x: FloatArray | None = None
+    geometry: Literal["sphere", "plane"] | None = None
+    periodic_x: bool = False
+
+    def cut(self, fields: Array) -> Array:
+        """The area's cells of fields (..., y, x)."""
+        cells: Array = fields[..., self.rows[:, None], self.columns]
+        return cells
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is compared, beside the grid.
+
+    Attributes:
+        variables: to be scored.
+        factor: fine cells per coarse cell; None where there are no coarse cells.
+        num_members: members of the largest ensemble among the systems; 1 for single fields.
+        has_input: whether the coarse input is there to be agreed with.
+        winds: eastward and northward component among the variables, if any.
+        names: the scores to take; None takes all that can be taken.
+    """
+
+    variables: tuple[Variable, ...]
+    factor: int | None = None
+    num_members: int = 1
+    has_input: bool = False
+    winds: tuple[str, str] | None = None
+    names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One score of one quantity.
+
+    Attributes:
+        variable: what it is of, also of what is derived: `wind`, `wind_speed`, `divergence`, `vorticity`.
+        units: of the score.
+        score: name, finish, best value, convention.
+        said: the convention with its options.
+        compute: (members, truth, input) to parts (time, num_parts).
+        needs_input: left out where the area is not the whole grid.
+    """
+
+    variable: str
+    units: str
+    score: Score
+    said: str
+    compute: Callable[[Members, Truth, Truth], FloatArray] = field(repr=False)
+    needs_input: bool = False
+
+
+def list_tasks(question: Question, area: Area) -> list[Task]:
+    """All tasks of a comparison in an area.
+
+    Raises:
+        ConfigError: a score that is asked for and unknown.
+    """
+    tasks: list[Task] = []
+    for variable in question.variables:
+        tasks += _of_fields(variable, variable.units, _names_for(variable), question, area)
+        if question.num_members > 1:
+            tasks += _of_ensemble(variable, area)
+        if question.has_input and question.factor is not None:
+            tasks += _of_input(variable, question.factor, area)
+    if question.winds is not None:
+        tasks += _of_wind(question, area)
+    return tasks if question.names is None else _chosen(tasks, question.names)
+
+
+def _chosen(tasks: list[Task], names: Iterable[str]) -> list[Task]:
+    """The tasks of the scores that are asked for."""
+    known = {task.score.name for task in tasks}
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"no score here is called {name!r}.{nearest(name, known)}")
+    return [task for task in tasks if task.score.name in set(names)]
+
+
+def _names_for(variable: Variable) -> list[str]:
+    """All scores of a field, with the fractions skill score at the variable's thresholds."""
+    fss = [f"fss_{threshold:g}_w{window}" for threshold in variable.fss_thresholds for window in FSS_WINDOWS]
+    return [*SCORES, *fss]
+
+
+def _of_fields(variable: Variable, units: str, names: Iterable[str], question: Question, area: Area) -> list[Task]:
+    """Scores of single fields; of an ensemble its mean, or each member where the score asks for texture or values."""
+    given: dict[str, Any] = {
+        "data_range": variable.data_range,
+        "factor": question.factor,
+        "weights": area.weights,
+        "low": variable.low,
+        "high": variable.high,
+        "periodic_x": area.periodic_x,
+    }
+    out = []
+    for name in names:
+        score = find_score(name)
+        if "factor" in score.options and question.factor is None:
+            continue
+        options: dict[str, Any] = {option: given[option] for option in score.options}
+        each = name in OF_MEMBERS or name.startswith(OF_MEMBERS_FAMILIES)
+        compute = partial(_each_member if each else _mean_of_members, score, options, variable.name)
+        said = score.describe(**given)
+        if question.num_members > 1:
+            said += "; of each member, averaged" if each else "; of the ensemble's mean"
+        out.append(Task(variable.name, score.units_for(units), score, said, compute))
+    return out
+
+
+def _mean_of_members(
+    score: Score, options: Mapping[str, Any], name: str, made: Members, truth: Truth, _: Truth
+) -> FloatArray:
+    return score.parts(made[name].mean(axis=1), truth[name], **options)
+
+
+def _each_member(
+    score: Score, options: Mapping[str, Any], name: str, made: Members, truth: Truth, _: Truth
+) -> FloatArray:
+    members = made[name]
+    parts = [score.parts(members[:, m], truth[name], **options) for m in range(members.shape[1])]
+    return parts[0] if len(parts) == 1 else np.mean(parts, axis=0)
+
+
+def _of_ensemble(variable: Variable, area: Area) -> list[Task]:
+    """CRPS, spread, skill, ranks."""
+
+    def compute(score: Score, made: Members, truth: Truth, _: Truth) -> FloatArray:
+        return score.parts(made[variable.name], truth[variable.name], weights=area.weights)
+
+    return [
+        Task(variable.name, score.units_for(variable.units), score, _describe(score, area), partial(compute, score))
+        for score in ensemble.ENSEMBLE_SCORES.values()
+    ]
+
+
+def _describe(score: Score, area: Area) -> str:
+    return score.describe(data_range=1.0, factor=None, weights=area.weights)
+
+
+def _of_input(variable: Variable, factor: int, area: Area) -> list[Task]:
+    """Agreement of the coarsened prediction with its input."""
+    about = f"the prediction, averaged over {factor} x {factor} cells by area, minus its coarse input"
+    kinds = (
+        Score("consistency_rmse", consistency_squared_parts, root, "field", 0.0, False, f"Root mean square of {about}"),
+        Score(
+            "consistency_mae",
+            consistency_absolute_parts,
+            only_part,
+            "field",
+            0.0,
+            False,
+            f"Mean absolute value of {about}",
+        ),
+    )
+
+    def compute(score: Score, made: Members, _: Truth, coarse: Truth) -> FloatArray:
+        members, given = made[variable.name], coarse[variable.name]
+        parts = [
+            score.parts(members[:, m], given, factor=factor, weights=area.weights) for m in range(members.shape[1])
+        ]
+        return np.asarray(np.mean(parts, axis=0), dtype=np.float64)
+
+    return [
+        Task(variable.name, variable.units, score, score.convention, partial(compute, score), needs_input=True)
+        for score in kinds
+    ]
+
+
+def _of_wind(question: Question, area: Area) -> list[Task]:
+    """Vector error and direction of the ensemble's mean wind; scores of speed, divergence and vorticity."""
+    assert question.winds is not None
+    u, v = question.winds
+    by_name = {variable.name: variable for variable in question.variables}
+    units = by_name[u].units
+    most = [max(abs(by_name[name].low), abs(by_name[name].high)) for name in (u, v)]
+    strongest = float(np.hypot(most[0], most[1]))
+    kinds = (
+        Score("vector_rmse", wind.vector_error_parts, root, "field", 0.0, False, "Root mean square length of the error vector"),
+        Score(
+            "direction_error", wind.direction_error_parts, wind.direction_error, "1", 0.0, False,
+            "Mean angle between predicted and true direction where the true wind exceeds 1 m/s",
+        ),
+    )  # fmt: skip
+
+    def compute(score: Score, made: Members, truth: Truth, _: Truth) -> FloatArray:
+        means = [made[name].mean(axis=1) for name in (u, v)]
+        return score.parts(*means, truth[u], truth[v], weights=area.weights)
+
+    tasks = [
+        Task(
+            "wind",
+            "degrees" if score.name == "direction_error" else units,
+            score,
+            score.convention,
+            partial(compute, score),
+        )
+        for score in kinds
+    ]
+    derived = Variable("wind_speed", units, 0.0, strongest, 0.0, 1.0)
+    tasks += _of_fields(derived, units, SPEED_SCORES, question, area)
+    if area.geometry is not None and min(area.rows.size, area.columns.size) >= 4:
+        for name in ("divergence", "vorticity"):
+            flow = Variable(name, WINDS[name], -1.0, 1.0, 0.0, 1.0)
+            tasks += _of_fields(flow, WINDS[name], FLOW_SCORES, question, area)
+    return tasks
+
+
+def with_winds(fields: Members | Truth, winds: tuple[str, str] | None, area: Area) -> dict[str, Array]:
+    """Add wind speed, and divergence and vorticity where the grid's geometry is known.
+
+    Args:
+        fields: each (time, y, x) or (time, member, y, x), already of the area.
+        winds: names of the eastward and the northward component.
+        area: where.
+    """
+    out = dict(fields)
+    if winds is None:
+        return out
+    u, v = (np.asarray(fields[name], dtype=np.float64) for name in winds)
+    out["wind_speed"] = np.hypot(u, v)
+    if area.geometry is not None and min(area.rows.size, area.columns.size) >= 4:
+        assert area.y is not None and area.x is not None
+        flat_u, flat_v = (part.reshape(-1, *part.shape[-2:]) for part in (u, v))
+        made = wind.derive(flat_u, flat_v, area.y, area.x, geometry=area.geometry, periodic_x=area.periodic_x)
+        out |= {name: made[name].reshape(u.shape) for name in ("divergence", "vorticity")}
+    return out

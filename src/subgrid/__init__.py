@@ -1,7 +1,7 @@
 """GAN super-resolution of gridded weather and climate fields: from files to fine fields, with evidence.
 
-The verbs of the command line are functions here: `check`, `prepare`, `train`, `evaluate`, `downscale`, `sample`, `report`,
-`systems`, `demo`. They load what they need when first called, so that `import subgrid` is quick.
+The verbs of the command line are functions here: `check`, `prepare`, `train`, `evaluate`, `score`, `downscale`,
+`sample`, `report`, `systems`, `demo`. They load what they need when first called, so that `import subgrid` is quick.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from subgrid.quickstart import demo
     from subgrid.reporting import report
     from subgrid.sampling import sample
+    from subgrid.scoring import score
     from subgrid.training import train
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ _HOMES = {
     "prepare": "subgrid.preparation",
     "report": "subgrid.reporting",
     "sample": "subgrid.sampling",
+    "score": "subgrid.scoring",
     "simulate": "subgrid.data.simulate",
     "systems": "subgrid.catalogue",
     "train": "subgrid.training",
@@ -56,6 +58,7 @@ __all__ = [
     "prepare",
     "report",
     "sample",
+    "score",
     "simulate",
     "systems",
     "train",

@@ -8,14 +8,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from subgrid.errors import SubgridError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 app = typer.Typer(
     help="GAN super-resolution of gridded weather and climate fields: from files to fine fields, with evidence.",
@@ -39,6 +36,16 @@ Blend = Annotated[
 Select = Annotated[
     list[str] | None, typer.Option("--select", metavar="DIM=LABEL", help="Pick a label along another dimension.")
 ]
+
+By = Annotated[
+    list[str] | None,
+    typer.Option(metavar="season|hour|region", help="Scores of each beside those of all; may be repeated."),
+]
+Level = Annotated[float, typer.Option(help="Of the intervals.", min=0.5, max=0.999)]
+BlockLength = Annotated[
+    int | None, typer.Option(help="Times in a block of the bootstrap; estimated for each score by default.", min=1)
+]
+Every = Annotated[bool, typer.Option("--all", help="Show all scores and groups; the file has them anyway.")]
 
 
 @app.command(epilog="Example: subgrid check era5_2019-*.nc --variables t2m,u10 --factor 4")
@@ -128,17 +135,89 @@ def evaluate(
     store: StorePath = None,
     weights: Which = "last",
     interpolate: Blend = None,
+    by: By = None,
+    level: Level = 0.95,
+    block: BlockLength = None,
+    every: Every = False,
 ) -> None:
     """Score a trained system on the test split, in physical units, beside bilinear and bicubic."""
-    from subgrid.console import tracker
+    from subgrid.console import say, tracker
     from subgrid.evaluation import evaluate as run_evaluate
+    from subgrid.tables import show_scores
 
     with tracker("evaluate") as move:
         scores = run_evaluate(
-            run, out=out, store=store, weights=_weights(weights), interpolate=interpolate, progress=move
+            run,
+            out=out,
+            store=store,
+            weights=_weights(weights),
+            interpolate=interpolate,
+            by=by or (),
+            level=level,
+            block=block,
+            progress=move,
+            say=lambda text: say(f"  note: {text}"),
         )
-    _show(scores)
+    show_scores(scores, every=every)
     typer.echo(f"{(out or run / 'evaluation') / 'scores.csv'}")
+
+
+@app.command(epilog="Example: subgrid score fine.nc truth.nc --baseline bicubic.nc --by season")
+def score(
+    prediction: Annotated[str, typer.Argument(metavar="PREDICTION", help="A file, a glob or a Zarr folder.")],
+    reference: Annotated[str, typer.Argument(metavar="REFERENCE", help="The truth, on the same grid.")],
+    baseline: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help="Another prediction to rank; may be repeated.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the scores.")] = Path("scores"),
+    variables: Annotated[
+        str | None, typer.Option(help="Names, with commas between; all shared ones by default.")
+    ] = None,
+    scores: Annotated[str | None, typer.Option(help="Scores, with commas between; all by default.")] = None,
+    by: By = None,
+    factor: Annotated[
+        int | None, typer.Option(help="Fine cells per coarse cell, for the scores that ask for it.")
+    ] = None,
+    coarse: Annotated[str | None, typer.Option(metavar="FILE", help="The coarse input, to be agreed with.")] = None,
+    ranges: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--range", metavar="NAME=LOW,HIGH", help="For PSNR, SSIM and histograms; the reference's by default."
+        ),
+    ] = None,
+    thresholds: Annotated[
+        list[str] | None,
+        typer.Option("--threshold", metavar="NAME=VALUE[,VALUE]", help="Of the fractions skill score, in its units."),
+    ] = None,
+    level: Level = 0.95,
+    block: BlockLength = None,
+    every: Every = False,
+) -> None:
+    """Score any two fields on the same grid, ours or anyone's, with intervals."""
+    from subgrid.console import say, tracker
+    from subgrid.scoring import score as run_score
+    from subgrid.tables import show_scores
+
+    with tracker("score") as move:
+        table = run_score(
+            prediction,
+            reference,
+            baselines=_baselines(baseline or []),
+            out=out,
+            variables=variables.split(",") if variables else None,
+            by=by or (),
+            names=scores.split(",") if scores else None,
+            factor=factor,
+            coarse=coarse,
+            ranges={name: (values[0], values[1]) for name, values in _numbers(ranges, "--range", 2).items()},
+            thresholds=_numbers(thresholds, "--threshold"),
+            level=level,
+            block=block,
+            progress=move,
+            say=lambda text: say(f"  note: {text}"),
+        )
+    show_scores(table, every=every or scores is not None)
+    typer.echo(f"{out / 'scores.csv'}")
 
 
 @app.command(epilog="Example: subgrid downscale runs/winds coarse_2019.nc fine_2019.zarr")
@@ -247,26 +326,33 @@ def _labels(pairs: list[str] | None) -> dict[str, Any]:
     return out
 
 
+def _baselines(files: list[str]) -> dict[str, str]:
+    """Files by their stems."""
+    out = {Path(file).name.split(".")[0]: file for file in files}
+    if len(out) < len(files):
+        raise typer.BadParameter("two files have the same name", param_hint="--baseline")
+    return out
+
+
+def _numbers(pairs: list[str] | None, option: str, count: int | None = None) -> dict[str, tuple[float, ...]]:
+    """`t2m=250,310` as numbers by name."""
+    out: dict[str, tuple[float, ...]] = {}
+    for pair in pairs or []:
+        name, sign, text = pair.partition("=")
+        try:
+            values = tuple(float(value) for value in text.split(","))
+        except ValueError:
+            values = ()
+        if not sign or not values or (count is not None and len(values) != count):
+            raise typer.BadParameter(f"{pair!r}: expected NAME=NUMBER,NUMBER, such as t2m=250,310", param_hint=option)
+        out[name] = out.get(name, ()) + values if count is None else values
+    return out
+
+
 def _weights(name: str) -> Any:
     if name not in {"last", "best", "content"}:
         raise typer.BadParameter(f"{name!r}: expected last, best or content", param_hint="--weights")
     return name
-
-
-def _show(scores: pd.DataFrame) -> None:
-    """The scores as a table, systems across, the convention beside each score."""
-    from rich.console import Console
-    from rich.table import Table
-
-    systems = list(dict.fromkeys(scores.system))
-    table = Table("variable", "score", *systems, "units", box=None)
-    for (variable, score), rows in scores.groupby(["variable", "score"], sort=False):
-        values = rows.set_index("system").value
-        table.add_row(str(variable), str(score), *(f"{values[s]:.4g}" for s in systems), str(rows.units.iloc[0]))
-    console = Console()
-    console.print(table)
-    for score, convention in scores.drop_duplicates("score")[["score", "convention"]].itertuples(index=False):
-        console.print(f"{score}: {convention}", highlight=False, markup=False)
 
 
 def _count(number: int) -> str:

@@ -20,7 +20,7 @@ from subgrid.errors import GridError, SourceError
 from subgrid.files import replacing
 from subgrid.verify.archive import Key, PartsReader, PartsWriter
 from subgrid.verify.checks import FloatArray
-from subgrid.verify.results import ALL, as_dataset, score_table
+from subgrid.verify.results import ALL, as_dataset, cycles, ranks, score_table
 from subgrid.verify.tasks import Area, Members, Question, Task, Truth, list_tasks, with_winds
 
 NUM_VALUE_BINS = 8192
@@ -34,7 +34,7 @@ class Comparison:
     """What streams past, added up.
 
     Attributes:
-        notes: scores that were left out, and why.
+        notes: scores that were left out, scores without interval, and why.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Comparison:
                 if name == ALL or not task.needs_input:
                     self._tasks[name, task.variable, task.score.name] = task
         self._dropped: dict[Key, str] = {}
+        self._refused: list[str] = []
         shape = (whole.rows.size, whole.columns.size)
         keys = [(system, v.name) for system in systems for v in question.variables]
         self._sums = {key: np.zeros((3, *shape)) for key in keys}  # error, its square, times
@@ -79,7 +80,7 @@ class Comparison:
         said: dict[str, list[str]] = {}
         for (area, variable, score), reason in self._dropped.items():
             said.setdefault(reason, []).append(f"{variable} {score}" + ("" if area == ALL else f" ({area})"))
-        return [f"left out: {', '.join(names)}: {reason}" for reason, names in said.items()]
+        return [f"left out: {', '.join(names)}: {reason}" for reason, names in said.items()] + self._refused
 
     def add(self, times: xr.DataArray, made: Mapping[str, Members], truth: Truth, coarse: Truth | None = None) -> None:
         """Add a block of times.
@@ -134,7 +135,9 @@ class Comparison:
                 self._counts[system, variable.name] += _histogram(shown, edges) / members.shape[1]
 
     def finish(self, *, by: Iterable[str] = (), more: pd.DataFrame | None = None, **options: Any) -> pd.DataFrame:
-        """Write `parts.nc`, `scores.csv`, `scores.nc`, `cells.nc` and `quantiles.nc`; return the table.
+        """Write `parts.nc`, `scores.csv`, `scores.nc`, `cells.nc`, `quantiles.nc`, `cycles.nc`, `ranks.nc`; return the table.
+
+        The last two only where there is more than one hour or season, and an ensemble.
 
         Args:
             by: see `score_table`.
@@ -145,11 +148,17 @@ class Comparison:
         self._partial.replace(self._path)
         with PartsReader(self._path) as reader:
             table = score_table(reader, self._tasks, by=by, **options)
+            tables = {"cycles": cycles(reader, self._tasks), "ranks": ranks(reader)}
+        self._refused = table.attrs["notes"]
         if more is not None:
             table = pd.concat([table, more], ignore_index=True)
         with replacing(self._folder / "scores.csv") as temporary:
             table.to_csv(temporary, index=False)
-        for name, fields in (("scores", as_dataset(table)), ("cells", self._cells()), ("quantiles", self._quantiles())):
+        tables |= {"scores": as_dataset(table), "cells": self._cells(), "quantiles": self._quantiles()}
+        for name, fields in tables.items():
+            if not fields.data_vars:
+                (self._folder / f"{name}.nc").unlink(missing_ok=True)
+                continue
             with replacing(self._folder / f"{name}.nc") as temporary:
                 fields.to_netcdf(temporary, engine="h5netcdf")
         return table

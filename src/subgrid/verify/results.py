@@ -48,7 +48,8 @@ def score_table(
     Returns:
         One row a system, variable, score and group: value, lower, upper, units; group `all`, `season DJF`, `hour 06` or
         `region tropics`; standing `best`, `not told apart` (from the best, in pairs, at this level), `worse`, or empty where
-        there is nothing to rank by; convention.
+        there is nothing to rank by or the times do not allow it; convention. Its attribute `notes` says where there are no
+        intervals, and why.
 
     Raises:
         ConfigError: an unknown grouping.
@@ -58,7 +59,8 @@ def score_table(
         if name not in BY:
             raise ConfigError(f"by: got {name!r}, expected some of {', '.join(BY)}.{nearest(name, BY)}")
     options = {"level": level, "block": block, "num_resamples": num_resamples, "seed": seed}
-    rows = []
+    rows: list[tuple[object, ...]] = []
+    refused: dict[str, int] = {}
     for key in reader.all_keys():
         area = key[0]
         if area != ALL and "region" not in by:
@@ -66,8 +68,13 @@ def score_table(
         parts, task = reader.read(key), tasks[key]
         groups = _groups(reader, by) if area == ALL else [(f"region {area}", slice(None))]
         for group, chosen in groups:
-            rows += _rows(parts[:, chosen], task, reader, group, chosen, options)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+            found, reasons = _rows(parts[:, chosen], task, reader, group, chosen, options)
+            rows += found
+            for reason in reasons:
+                refused[reason] = refused.get(reason, 0) + 1
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table.attrs["notes"] = [f"no interval for {count} of {len(rows)} scores: {why}" for why, count in refused.items()]
+    return table
 
 
 def _groups(reader: PartsReader, by: Sequence[str]) -> Iterator[tuple[str, slice | NDArray[np.intp]]]:
@@ -91,26 +98,17 @@ def _rows(
     group: str,
     chosen: slice | NDArray[np.intp],
     options: Mapping[str, object],
-) -> list[tuple[object, ...]]:
-    """A row a system for one score in one group."""
+) -> tuple[list[tuple[object, ...]], list[str]]:
+    """A row a system for one score in one group, and why intervals are missing."""
     breaks = find_breaks(reader.clock("second")[chosen])
     found = [intervals(one, task.score.finish, breaks=breaks, **options) for one in parts]  # type: ignore[arg-type]
     standings = _standings(parts, found, task.score.finish, task.score.best, breaks, options)
-    return [
-        (
-            system,
-            task.variable,
-            task.score.name,
-            one.value,
-            one.lower,
-            one.upper,
-            task.units,
-            group,
-            standing,
-            task.said,
-        )
+    task_of = (task.variable, task.score.name)
+    rows: list[tuple[object, ...]] = [
+        (system, *task_of, one.value, one.lower, one.upper, task.units, group, standing, task.said)
         for system, one, standing in zip(reader.systems, found, standings, strict=True)
     ]
+    return rows, [one.reason for one in found if one.reason]
 
 
 def _standings(
@@ -127,11 +125,9 @@ def _standings(
         return [OPEN] * len(off)
     first = int(np.argmin(off))
     out = []
-    for i, one in enumerate(found):
+    for i in range(len(found)):
         if i == first:
             out.append(BEST)
-        elif math.isnan(one.lower):
-            out.append(OPEN)
         else:
             gap = paired(parts[i], parts[first], finish, best=best, breaks=breaks, **options)  # type: ignore[arg-type]
             out.append(WORSE if gap.lower > 0 else TIED if not math.isnan(gap.lower) else OPEN)
@@ -146,3 +142,35 @@ def as_dataset(table: pd.DataFrame) -> xr.Dataset:
     cube = cube.reindex(ordered)
     said = table.drop_duplicates(["variable", "score"]).set_index(["variable", "score"])["units"].to_xarray()
     return cube.assign(units=said.reindex(variable=ordered["variable"], score=ordered["score"]).fillna(""))
+
+
+def cycles(reader: PartsReader, tasks: Mapping[Key, Task]) -> xr.Dataset:
+    """RMSE and bias by hour of the day and by season, of the whole grid.
+
+    Returns:
+        `V_rmse_hour`, `V_bias_hour` (system, hour) where the times have more than one hour of the day, `V_rmse_season`,
+        `V_bias_season` (system, season) where they have more than one season; empty where neither.
+    """
+    out = xr.Dataset(coords={"system": reader.systems})
+    by = {kind: [one for one in _groups(reader, [kind]) if one[0] != ALL] for kind in ("hour", "season")}
+    for key in reader.all_keys():
+        area, variable, score = key
+        if area != ALL or score not in ("rmse", "bias"):
+            continue
+        parts, task = reader.read(key), tasks[key]
+        for kind, groups in by.items():
+            if len(groups) > 1:
+                values = np.stack([task.score.finish(parts[:, chosen].mean(axis=1)) for _, chosen in groups], axis=1)
+                labels = [group.split()[1] for group, _ in groups]
+                out = out.assign_coords({kind: [int(label) for label in labels] if kind == "hour" else labels})
+                out[f"{variable}_{score}_{kind}"] = (("system", kind), values, {"units": task.units})
+    return out
+
+
+def ranks(reader: PartsReader) -> xr.Dataset:
+    """How often the truth takes each rank among the members, (system, rank); empty where there is no ensemble."""
+    out = xr.Dataset(coords={"system": reader.systems})
+    for key in reader.all_keys():
+        if key[0] == ALL and key[2] == "rank_histogram_flatness":
+            out[key[1]] = (("system", "rank"), reader.read(key).mean(axis=1), {"units": "1"})
+    return out

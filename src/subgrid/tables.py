@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -49,7 +51,7 @@ def show_scores(scores: pd.DataFrame, *, every: bool = False) -> None:
         console.print(f"{score}: {convention}", highlight=False, markup=False)
 
 
-def _cell(row: dict[str, object]) -> str:
+def _cell(row: Mapping[Any, object]) -> str:
     """Value, mark, interval."""
     value, lower, upper = (float(str(row[name])) for name in ("value", "lower", "upper"))
     mark = MARKS.get(str(row["standing"]), "")

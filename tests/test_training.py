@@ -19,6 +19,7 @@ import torch
 import xarray as xr
 from lightning_fabric import Fabric
 
+from make_weights import loss_options
 from subgrid import training
 from subgrid.config import TrainConfig, load_config
 from subgrid.data.patches import Batch, PatchSampler
@@ -594,7 +595,7 @@ def one_update(settings: dict[str, Any], **changes: Any) -> Any:
     networks = [state.generator, *([state.discriminator] if state.discriminator else [])]
     before = [[p.detach().clone() for p in network.parameters()] for network in networks]
     batch = Batch(*(torch.randn(2, c, n, n) for c, n in ((2, 4), (2, 16), (0, 16))))  # type: ignore[arg-type]
-    terms = training.content_terms(config.losses, "losses")
+    terms = training.content_terms(config.losses, "losses", config.data.variables)
     game = training.make_game(config) if config.adversarial else None
     fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
     logged = training._update(fabric, state, terms, game, batch, config)
@@ -603,10 +604,11 @@ def one_update(settings: dict[str, Any], **changes: Any) -> Any:
 
 @pytest.mark.parametrize("term", [*LOSSES, *(f"adversarial {kind}" for kind in ADVERSARIAL)])
 @pytest.mark.parametrize("settings", [SETTINGS, PUBLISHED], ids=["sound", "published"])
-def test_each_term_alone_moves_the_whole_generator(settings: dict[str, Any], term: str) -> None:
+def test_each_term_alone_moves_the_whole_generator(settings: dict[str, Any], term: str, vgg_file: Path) -> None:
     name, _, kind = term.partition(" ")
     losses = {"losses.l1.weight": 0.0, "losses.adversarial.weight": 0.0, "losses.ssim_box.weight": 0.0}
     given = losses | {f"losses.{name}.weight": 1.0} | ({"losses.adversarial.kind": kind} if kind else {})
+    given |= {f"losses.{name}.{k}": v for k, v in loss_options(name, vgg_file, ("t2m", "u10")).items()}
     state, before, logged = one_update(settings | {"train.weight_decay": 0.0} | given)
     still = [
         key for (key, p), old in zip(state.generator.named_parameters(), before[0], strict=True) if torch.equal(p, old)

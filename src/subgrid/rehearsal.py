@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -17,6 +18,7 @@ from subgrid.data.patches import patch_shape
 from subgrid.data.store import Store
 from subgrid.errors import ConfigError, RunError, nearest
 from subgrid.losses import ADVERSARIAL, LOSSES, Adversarial
+from subgrid.pretrained import load_pretrained
 from subgrid.run import build_discriminator, build_generator
 from subgrid.verify import score_parts
 
@@ -30,7 +32,8 @@ def refuse_untrainable(config: Config) -> None:
             f"system: {config.system} is a baseline with nothing to train; it stands beside every evaluation."
         )
     share = config.content.share
-    content, main = content_terms(config.content.losses, "content.losses"), content_terms(config.losses, "losses")
+    content = content_terms(config.content.losses, "content.losses", config.data.variables)
+    main = content_terms(config.losses, "losses", config.data.variables)
     if share > 0 and not content:
         raise ConfigError(
             "content.losses: none has a weight; give at least one, such as [content.losses.l1] weight = 1.0."
@@ -58,6 +61,7 @@ def refuse_unfit(config: Config, store: Store) -> None:
     generator = build_generator(config, num_static)
     if not any(p.requires_grad for p in generator.parameters()):
         raise ConfigError(f"generator.name: {config.generator.name} has nothing to train; choose another generator.")
+    load_pretrained(generator)
     _refuse_uneven(config, generator, lr)
     where = f"generator: {config.generator.name} on coarse patches of {lr.shape[2]} x {lr.shape[3]} cells"
     sr = _rehearse(where, lambda: generator(lr, static if num_static else None))
@@ -68,7 +72,7 @@ def refuse_unfit(config: Config, store: Store) -> None:
         where = f"train.patch: {config.discriminator.name} on fields of {rows} x {columns} cells"
         _rehearse(where, lambda: discriminator(hr, sr), fix)
     for key, losses in (("content.losses", config.content.losses), ("losses", config.losses)):
-        for name, (_, term) in content_terms(losses, key).items():
+        for name, (_, term) in content_terms(losses, key, store.variables).items():
             where = f"{key}.{name} on fields of {rows} x {columns} cells"
             _rehearse(where, partial(term, sr, hr), fix if min(rows, columns) < getattr(term, "window", 0) else "")
     whole = np.zeros((1, *(store.hr.sizes[d] for d in spatial_dims(store.hr))))
@@ -77,6 +81,8 @@ def refuse_unfit(config: Config, store: Store) -> None:
 
 def _refuse_uneven(config: Config, generator: nn.Module, lr: Tensor) -> None:
     """Patches must have the multiple of cells that the generator needs; whole fields are padded to it later."""
+    if getattr(generator, "any_size", False):
+        return
     multiple = int(getattr(generator, "multiple", 1))
     height, width = lr.shape[-2:]
     if height % multiple == 0 and width % multiple == 0:
@@ -100,8 +106,10 @@ def _rehearse(where: str, compute: Callable[[], Tensor], fix: str = "") -> Tenso
         raise ConfigError(f"{where} does not work: {said.rstrip('.')}.{fix}") from error
 
 
-def content_terms(losses: Mapping[str, LossConfig], where: str) -> dict[str, tuple[float, nn.Module]]:
-    """Content losses with a weight, built by name."""
+def content_terms(
+    losses: Mapping[str, LossConfig], where: str, variables: Sequence[str]
+) -> dict[str, tuple[float, nn.Module]]:
+    """Content losses with a weight, built by name; `variables`, the channels in their order, go to those that ask for them."""
     out = {}
     for name, given in losses.items():
         if name == "adversarial" or given.weight == 0:
@@ -109,7 +117,8 @@ def content_terms(losses: Mapping[str, LossConfig], where: str) -> dict[str, tup
         if name not in LOSSES:
             raise ConfigError(f"{where}.{name}: no such loss.{nearest(name, [*LOSSES, 'adversarial'])}")
         try:
-            out[name] = (given.weight, LOSSES[name](**given.options))
+            known = {"variables": list(variables)} if "variables" in inspect.signature(LOSSES[name]).parameters else {}
+            out[name] = (given.weight, LOSSES[name](**known, **given.options))
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{where}.{name}: it refuses its options {given.options}: {error}") from error
     return out
@@ -119,13 +128,19 @@ def make_game(config: Config) -> Adversarial:
     """The adversarial loss."""
     options = config.losses["adversarial"].options
     kind = options.pop("kind", "vanilla")
-    if options:
-        raise ConfigError(
-            f"losses.adversarial.{next(iter(options))}: no such option.{nearest(next(iter(options)), ['kind'])}"
-        )
     if kind not in ADVERSARIAL:
         raise ConfigError(f"losses.adversarial.kind: got {kind!r}.{nearest(str(kind), ADVERSARIAL)}")
-    return ADVERSARIAL[str(kind)]()
+    made: Callable[..., Adversarial] = ADVERSARIAL[str(kind)]
+    known = inspect.signature(made).parameters
+    for option in options:
+        if option not in known:
+            raise ConfigError(
+                f"losses.adversarial.{option}: {kind} has no such option.{nearest(option, ['kind', *known])}"
+            )
+    try:
+        return made(**options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"losses.adversarial: {kind} refuses its options {options}: {error}") from error
 
 
 def open_fabric(config: Config) -> Fabric:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from subgrid.config import Config
+from subgrid.pretrained import load_pretrained
 from subgrid.run import Run, build_discriminator, build_generator, load_tensors, save_tensors, write_history
 
 
@@ -43,9 +44,11 @@ class State:
         return float(content[-1]["valid_rmse"] / content[-1]["valid_rmse_bilinear"])
 
 
-def fresh_state(config: Config, num_static: int, device: torch.device) -> State:
-    """Networks with seeded weights, and their optimisers."""
+def fresh_state(config: Config, num_static: int, device: torch.device, *, pretrained: bool = True) -> State:
+    """Networks with seeded weights, and their optimisers; `pretrained` reads the weights made elsewhere that they ask for."""
     generator = build_generator(config, num_static)
+    if pretrained:
+        load_pretrained(generator)
     average = None
     if config.train.ema > 0:
         average = build_generator(config, num_static)
@@ -65,9 +68,9 @@ def fresh_state(config: Config, num_static: int, device: torch.device) -> State:
 
 
 def adam(config: Config, network: nn.Module, rate: float) -> torch.optim.Optimizer:
-    """A fresh optimiser."""
-    t = config.train
-    return torch.optim.Adam(network.parameters(), lr=rate, betas=t.betas, weight_decay=t.weight_decay, fused=True)
+    """A fresh optimiser of what is to be trained; decay and moments would move frozen parameters too."""
+    t, trained = config.train, [p for p in network.parameters() if p.requires_grad]
+    return torch.optim.Adam(trained, lr=rate, betas=t.betas, weight_decay=t.weight_decay, fused=True)
 
 
 @torch.no_grad()

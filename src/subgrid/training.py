@@ -42,6 +42,7 @@ from subgrid.verify import finish_scores, score_parts
 
 Report = Callable[..., None]
 
+STAGE_LOSSES = {"content": "content.losses", "main": "losses"}
 LOWER_RATE = (
     "What was saved before is kept. Start a new run with a lower train.learning_rate, or train.precision = '32'."
 )
@@ -126,9 +127,9 @@ def _loop(run: Run, store: Store, report: Report) -> None:
     fabric = open_fabric(config)
     total = _total_updates(config, sampler)
     torch.manual_seed(config.seed)
-    state = fresh_state(config, len(store.meta.get("static", {})), fabric.device)
-    main = content_terms(config.losses, "losses")
-    terms = {"content": content_terms(config.content.losses, "content.losses"), "main": main}
+    begun = (run.path / "state.safetensors").is_file()  # holds all weights: those made elsewhere may be gone
+    state = fresh_state(config, len(store.meta.get("static", {})), fabric.device, pretrained=not begun)
+    terms = {stage: _terms(config, key, fabric.device) for stage, key in STAGE_LOSSES.items()}
     game = make_game(config) if config.adversarial else None
     validate = _validator(run, store)
     restore(run, state)
@@ -155,6 +156,13 @@ def _loop(run: Run, store: Store, report: Report) -> None:
             keep(run, state)
         report(*_position(state, total, train_.seconds), _note(state))
     _finish(run, state, _remarks(state, config, patch_shape(store, train_.patch)))
+
+
+def _terms(config: Config, key: str, device: torch.device) -> dict[str, tuple[float, nn.Module]]:
+    """The content losses of a stage, where it is computed."""
+    losses = config.content.losses if key == "content.losses" else config.losses
+    built = content_terms(losses, key, config.data.variables)
+    return {name: (weight, term.to(device)) for name, (weight, term) in built.items()}
 
 
 def _update(
@@ -293,8 +301,8 @@ def _remarks(state: State, config: Config, patch: tuple[int, int]) -> list[str]:
             f"the content stage handed over at a validation RMSE of {handed:.3f} of bilinear's: it had not yet learned what "
             "interpolation knows. Give it longer (train.updates, content.share) or another content.learning_rate."
         )
-    for key, losses in (("content.losses", config.content.losses), ("losses", config.losses)):
-        for name, (_, term) in content_terms(losses, key).items():
+    for key in STAGE_LOSSES.values():
+        for name, (_, term) in _terms(config, key, torch.device("cpu")).items():
             describe = getattr(term, "describe", None)
             out += [f"{key}.{name}: {describe(*patch)}"] if callable(describe) else []
     return out

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from scipy.signal import correlate
 
 from subgrid.config import load_config
 from subgrid.errors import ConfigError
@@ -56,9 +55,10 @@ def test_keys_and_shapes_are_torchvisions() -> None:
 
 
 def convolved(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """3x3 convolution with a border of zeros, by scipy."""
-    rows = [sum(correlate(x[i], w[i], mode="same") for i in range(x.shape[0])) for w in weight]
-    return np.stack(rows) + bias[:, None, None]
+    """3x3 convolution with a border of zeros, by numpy."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, ((0, 0), (1, 1), (1, 1))), (3, 3), (1, 2))
+    out: np.ndarray = np.einsum("chwij,ocij->ohw", windows, weight) + bias[:, None, None]
+    return out
 
 
 @pytest.mark.parametrize("activation", ["before", "after"])

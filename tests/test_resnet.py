@@ -215,7 +215,7 @@ def test_only_a_fresh_run_needs_the_file(
     copy = tmp_path / "w.safetensors"
     copy.write_bytes(file.read_bytes())
     given = {**PREGAN, "generator.weights": str(copy), "train.updates": 4, "content.share": 0.5}
-    given |= {"train.patch": 32, "data.source": str(weather_file)}
+    given |= {"data.source": str(weather_file)}
     unbroken = train(given, store=tiny_store, out=tmp_path / "unbroken")
     stop = RuntimeError("cut off")
 

@@ -255,7 +255,7 @@ UNFIT: list[tuple[dict[str, Any], str]] = [
         r"^generator: unet on coarse patches of 4 x 4 cells does not work: Expected more than 1 value per channel",
     ),
     ({"losses.adversarial.kind": "vanila"}, r"^losses.adversarial.kind: got 'vanila'\. Did you mean 'vanilla'\?$"),
-    ({"losses.adversarial.knd": "x"}, r"^losses.adversarial.knd: no such option\. Did you mean 'kind'\?$"),
+    ({"losses.adversarial.knd": "x"}, r"^losses.adversarial.knd: vanilla has no such option\. Did you mean 'kind'\?$"),
     ({"content.losses.l1.weight": 0.0}, r"^content.losses: none has a weight"),
     ({"losses.l1.weight": 0.0, "losses.adversarial.weight": 0.0}, r"^losses: none has a weight"),
     ({"generator.widths": 3}, r"^generator.widths: srresnet has no such option"),

@@ -41,13 +41,14 @@ def load_pretrained(network: nn.Module) -> None:
         load()
 
 
-def find_weights(weights: str, network: str, where: str) -> Path:
+def find_weights(weights: str, network: str, where: str, otherwise: str = "") -> Path:
     """The file of some weights, downloaded to torch hub's cache for `official` unless it is there.
 
     Args:
         weights: a path, or `official`.
         network: an entry of `OFFICIAL`.
         where: the setting that asks for them, for messages, such as `generator.weights`.
+        otherwise: what else that setting can be, for messages.
 
     Returns:
         The file. A digest in its name (`-` and 8 hexadecimal digits) is that of its SHA-256.
@@ -55,11 +56,11 @@ def find_weights(weights: str, network: str, where: str) -> Path:
     Raises:
         ConfigError: for a file that is not there, cannot be fetched, has another ending, or another digest than its name.
     """
-    path = _official(network, where) if weights == "official" else Path(weights)
+    path = _official(network, where, otherwise) if weights == "official" else Path(weights)
     if not path.is_file():
         raise ConfigError(
             f"{where}: no file {weights!r}; give the path of a {' or '.join(ENDINGS)} file with {network}'s state dict, "
-            "or 'official' for torchvision's."
+            f"or 'official' for torchvision's{otherwise}."
         )
     if path.suffix not in ENDINGS:
         raise ConfigError(f"{where}: got {path.name!r}, expected a file ending in {', '.join(ENDINGS)}.")
@@ -72,7 +73,7 @@ def find_weights(weights: str, network: str, where: str) -> Path:
     return path
 
 
-def _official(network: str, where: str) -> Path:
+def _official(network: str, where: str, otherwise: str) -> Path:
     """Torchvision's file in torch hub's cache."""
     url = OFFICIAL[network]
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
@@ -86,7 +87,7 @@ def _official(network: str, where: str) -> Path:
     except (OSError, RuntimeError) as error:  # no network, no room on the disk; another hash than the name's
         raise ConfigError(
             f"{where}: cannot download {url} to {path.parent}: {error}. Fetch it where there is a network, and give its path "
-            "here in place of 'official'."
+            f"here in place of 'official'{otherwise}."
         ) from error
     return path
 

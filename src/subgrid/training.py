@@ -155,7 +155,7 @@ def _loop(run: Run, store: Store, report: Report) -> None:
             sums = {}
             keep(run, state)
         report(*_position(state, total, train_.seconds), _note(state))
-    _finish(run, state, _remarks(state, config, patch_shape(store, train_.patch)))
+    _finish(run, state, _remarks(state, terms, patch_shape(store, train_.patch)))
 
 
 def _terms(config: Config, key: str, device: torch.device) -> dict[str, tuple[float, nn.Module]]:
@@ -293,7 +293,9 @@ def _finish(run: Run, state: State, notes: list[str]) -> None:
     write_json(run.path / "finished.json", facts)
 
 
-def _remarks(state: State, config: Config, patch: tuple[int, int]) -> list[str]:
+def _remarks(
+    state: State, terms: dict[str, dict[str, tuple[float, nn.Module]]], patch: tuple[int, int]
+) -> list[str]:
     """Whether the content stage did its job, and what the losses did with patches of this size."""
     handed, out = state.handed_over, []
     if handed is not None and handed > 1:
@@ -301,8 +303,8 @@ def _remarks(state: State, config: Config, patch: tuple[int, int]) -> list[str]:
             f"the content stage handed over at a validation RMSE of {handed:.3f} of bilinear's: it had not yet learned what "
             "interpolation knows. Give it longer (train.updates, content.share) or another content.learning_rate."
         )
-    for key in STAGE_LOSSES.values():
-        for name, (_, term) in _terms(config, key, torch.device("cpu")).items():
+    for stage, key in STAGE_LOSSES.items():
+        for name, (_, term) in terms[stage].items():
             describe = getattr(term, "describe", None)
             out += [f"{key}.{name}: {describe(*patch)}"] if callable(describe) else []
     return out

@@ -161,7 +161,7 @@ class ResNet18(nn.Module):
         if self.weights == "none":
             return
         where = "generator.weights"
-        path = find_weights(self.weights, "resnet18", where)
+        path = find_weights(self.weights, "resnet18", where, otherwise=", or 'none' for fresh weights")
         tensors = read_weights(path, where)
         conv = self.encoder.conv1
         if self.stem == "adapted":

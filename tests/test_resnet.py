@@ -70,7 +70,9 @@ def test_keys_and_shapes_are_torchvisions() -> None:
 
 def test_building_reads_nothing_and_loading_does(tmp_path: Path) -> None:
     made = ResNet18(2, 2, features=4, weights=str(tmp_path / "gone.safetensors"))
-    with pytest.raises(ConfigError, match=r"^generator\.weights: no file '.*gone\.safetensors'; .* or 'none' for fresh w"):
+    with pytest.raises(
+        ConfigError, match=r"^generator\.weights: no file '.*gone\.safetensors'; .* or 'none' for fresh w"
+    ):
         made.load_pretrained()
 
 

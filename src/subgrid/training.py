@@ -293,9 +293,7 @@ def _finish(run: Run, state: State, notes: list[str]) -> None:
     write_json(run.path / "finished.json", facts)
 
 
-def _remarks(
-    state: State, terms: dict[str, dict[str, tuple[float, nn.Module]]], patch: tuple[int, int]
-) -> list[str]:
+def _remarks(state: State, terms: dict[str, dict[str, tuple[float, nn.Module]]], patch: tuple[int, int]) -> list[str]:
     """Whether the content stage did its job, and what the losses did with patches of this size."""
     handed, out = state.handed_over, []
     if handed is not None and handed > 1:

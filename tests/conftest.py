@@ -105,3 +105,11 @@ def static_run(
     static = {"data.static": ["orography", "sin_latitude"], "data.static_source": str(folder / "static.nc")}
     settings = SETTINGS | static | {"data.source": str(weather_file)}
     return train(settings, store=prepare(settings, out=folder / "store.zarr"), out=folder / "run")
+
+
+@pytest.fixture(scope="session")
+def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first layers of a VGG19 that has learned nothing."""
+    from make_weights import write_vgg
+
+    return write_vgg(tmp_path_factory.mktemp("vgg") / "vgg.safetensors")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import pytorch_msssim
 import torch
 from skimage.metrics import structural_similarity
-from torch import Tensor
+from torch import Tensor, nn
 
+from make_weights import loss_options
 from subgrid.losses import ADVERSARIAL, LOSSES
 from subgrid.losses.adversarial import Hinge, Minimax, RelativisticAverage, Vanilla
 from subgrid.losses.matching import FeatureMatching
@@ -50,12 +53,23 @@ def test_box_ssim_is_its_formula(c1: float, c2: float) -> None:
     assert float(BoxSSIM(c1=c1, c2=c2)(x, y)) == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.fixture
+def make(vgg_file: Path) -> Callable[[str], nn.Module]:
+    """A content loss of two channels by name."""
+
+    def made(name: str) -> nn.Module:
+        given = {"variables": ["a", "b"]} if "variables" in inspect.signature(LOSSES[name]).parameters else {}
+        return LOSSES[name](**given, **loss_options(name, vgg_file))
+
+    return made
+
+
 @pytest.mark.parametrize("name", LOSSES)
-def test_equal_fields_cost_nothing_and_others_something(name: str) -> None:
+def test_equal_fields_cost_nothing_and_others_something(name: str, make: Callable[[str], nn.Module]) -> None:
     x, y = pair(shape=(2, 2, 24, 25))
     floor = 1e-3 if name == "charbonnier" else 0.0  # its eps
-    assert float(LOSSES[name]()(x, x)) == pytest.approx(floor, abs=1e-5)
-    assert float(LOSSES[name]()(x, y)) > 0.1
+    assert float(make(name)(x, x)) == pytest.approx(floor, abs=1e-5)
+    assert float(make(name)(x, y)) > 0.1
 
 
 def test_pixel_losses_are_their_formulas() -> None:
@@ -79,7 +93,8 @@ def test_vanilla_is_binary_cross_entropy() -> None:
 
 
 @pytest.mark.parametrize("name", [*LOSSES, *(f"adversarial {kind}" for kind in ADVERSARIAL)])
-def test_each_term_alone_reaches_every_parameter_of_the_generator(name: str) -> None:
+def test_each_term_alone_reaches_every_parameter_of_the_generator(name: str, make: Callable[[str], nn.Module]) -> None:
+    term = make(name) if name in LOSSES else None
     torch.manual_seed(0)
     generator = SRResNet(2, 2, features=8, blocks=1, norm="none", head="linear")
     lr, hr = torch.randn(2, 2, 8, 8), torch.randn(2, 2, 32, 32)
@@ -87,8 +102,9 @@ def test_each_term_alone_reaches_every_parameter_of_the_generator(name: str) -> 
 
     def cost() -> Tensor:
         sr = generator(lr)
-        if name in LOSSES:
-            return LOSSES[name]()(sr, hr)
+        if term is not None:
+            loss: Tensor = term(sr, hr)
+            return loss
         return ADVERSARIAL[name.split()[1]]().generator(judge(hr, hr), judge(hr, sr))
 
     loss = cost()
@@ -192,7 +208,8 @@ def test_options_of_losses_bite(name: str, options: dict[str, float]) -> None:
 
 def test_every_option_of_the_losses_is_tested() -> None:
     known = {(name, option) for name, loss in LOSSES.items() for option in inspect.signature(loss).parameters}
-    known = {(name, option) for name, option in known if option not in {"args", "kwargs"}}
+    elsewhere = {name for name, _ in known if name == "perceptual"}  # tests/test_perceptual.py
+    known = {(name, option) for name, option in known if option not in {"args", "kwargs"} and name not in elsewhere}
     assert known == {(name, option) for name, options in OPTIONS for option in options}
 
 
@@ -238,6 +255,30 @@ def test_relativistic_average_is_its_formula() -> None:
     assert float(game.discriminator(real, fake)) == pytest.approx(judge / 2, rel=1e-5)
     assert float(game.generator(real, fake)) == pytest.approx(maker / 2, rel=1e-5)
     assert game.needs_real
+
+
+def test_the_studys_relativistic_game_is_its_formula() -> None:
+    real, fake = judged()
+    fake.requires_grad_()
+    r, f = real.double().numpy(), fake.detach().double().numpy()
+    game = RelativisticAverage(mean="all", generator_halves="fake")
+    of_real, of_fake = (1 / (1 + np.exp(-logit)) for logit in (r - f.mean(), f - r.mean()))
+    judge = -np.mean(np.log(of_real)) - np.mean(np.log(1 - of_fake))
+    assert float(game.discriminator(real, fake).detach()) == pytest.approx(judge / 2, rel=1e-5)
+    loss = game.generator(real, fake)
+    assert float(loss.detach()) == pytest.approx(-np.mean(np.log(of_fake)), rel=1e-5)
+    loss.backward()
+    assert fake.grad is not None
+    np.testing.assert_allclose(fake.grad.numpy(), (of_fake - 1) / f.size, rtol=1e-4)  # nothing comes through mean(fake)
+
+
+@pytest.mark.parametrize("options", [{"mean": "all"}, {"generator_halves": "fake"}])
+def test_options_of_the_relativistic_game_bite(options: dict[str, str]) -> None:
+    plain, changed = (game.generator(*judged()) for game in (RelativisticAverage(), RelativisticAverage(**options)))
+    assert float(changed) != pytest.approx(float(plain), abs=1e-3)
+    (option,) = options
+    with pytest.raises(ValueError, match=f"^{option}: got 'x', expected one of "):
+        RelativisticAverage(**{option: "x"})
 
 
 def test_both_halves_of_the_relativistic_game_move_the_generator() -> None:

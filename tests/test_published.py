@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from subgrid.catalogue import systems
 from subgrid.models.blocks import ChannelAttention, MultiScale, ResidualBlock
+from subgrid.models.resnet import ResNetEncoder
 from subgrid.models.rrdb import RRDBNet
 from test_models import of_recipe
 
@@ -23,6 +24,7 @@ COUNTS = {
     "published/srgan-attention": (950_285, 664_769),
     "published/srgan-multiscale": (1_298_701, 664_769),
     "published/srgan-fusion": (1_302_797, 664_769),
+    "published/pregan": (3_503_362, 664_769),  # the study does not say; from the standard definition, see below
 }
 
 
@@ -185,6 +187,80 @@ def test_published_esrgan_is_the_studys() -> None:
     torch.testing.assert_close(made(lr), plain(lr), rtol=1e-4, atol=1e-5)
     both = torch.cat([condition, field], 1)
     torch.testing.assert_close(judge(condition, field), plain_judge(both), rtol=1e-4, atol=1e-6)
+
+
+def resnet18_parameters(channels: int = 3, classes: int = 1000) -> dict[str, int]:
+    """Parameters of each part of ResNet-18 by its definition (He et al. 2016, table 1): 3x3 pairs, BatchNorm with two each."""
+    parts, width = {"stem": channels * 64 * 49 + 2 * 64}, 64
+    for i, wide in enumerate((64, 128, 256, 512), 1):
+        convolutions = 9 * wide * (width + wide) + 2 * 9 * wide * wide
+        projection = width * wide + 2 * wide if wide != width else 0
+        parts[f"layer{i}"], width = convolutions + 4 * 2 * wide + projection, wide
+    return parts | {"fc": 512 * classes + classes}
+
+
+def test_resnet_18_counts_as_its_definition() -> None:
+    def count(module: nn.Module) -> int:
+        return sum(p.numel() for p in module.parameters())
+
+    parts = resnet18_parameters()
+    assert sum(parts.values()) == 11_689_512
+    assert count(ResNetEncoder(3)) + parts["layer4"] + parts["fc"] == 11_689_512
+    encoder = ResNetEncoder(2)
+    assert count(encoder) == sum(parts.values()) - parts["layer4"] - parts["fc"] - 64 * 49
+    assert [count(getattr(encoder, name)) for name in ("layer1", "layer2", "layer3")] == [
+        parts[name] for name in ("layer1", "layer2", "layer3")
+    ]
+    assert count(study_decoder()) + count(encoder) == COUNTS["published/pregan"][0]
+
+
+class StudyBlock(nn.Module):
+    """ResNet's basic block, written anew."""
+
+    def __init__(self, a: int, b: int, s: int) -> None:
+        super().__init__()
+        self.path = nn.Sequential(
+            nn.Conv2d(a, b, 3, s, 1, bias=False),
+            nn.BatchNorm2d(b),
+            nn.ReLU(),
+            nn.Conv2d(b, b, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(b),
+        )
+        self.side = nn.Sequential(nn.Conv2d(a, b, 1, s, bias=False), nn.BatchNorm2d(b)) if a != b else nn.Sequential()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.path(x) + self.side(x)).relu()
+
+
+def study_encoder(c: int = 2) -> nn.Sequential:
+    stem = [nn.Conv2d(c, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    widths = ((64, 64, 1), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1))
+    return nn.Sequential(*stem, *(StudyBlock(*w) for w in widths))
+
+
+def study_decoder(c: int = 2, f: int = 64) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for narrow, wide in ((256, 2 * f), (2 * f, f), (f, f)):
+        layers += [nn.ConvTranspose2d(narrow, wide, 4, 2, 1), nn.BatchNorm2d(wide), nn.ReLU()]
+    return nn.Sequential(*layers, nn.ConvTranspose2d(f, c, 4, 2, 1), nn.Tanh())
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_published_pregan_is_the_studys(training: bool) -> None:
+    made, judge = of_recipe("published/pregan", full=True)
+    plain = nn.Sequential(study_encoder(), study_decoder())
+    copy_weights(made, plain)
+    lr = torch.randn(8, 2, 16, 16)
+    expected = F.interpolate(plain.train(training)(lr), size=(64, 64), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(made.train(training)(lr), expected, rtol=1e-4, atol=1e-4)
+    moved, theirs = made.state_dict(), plain.state_dict()  # the frozen BatchNorms take statistics all the same
+    names = [name for name in moved if name.endswith("running_mean")]
+    pairs = [(moved[a], theirs[b]) for a, b in zip(moved, theirs, strict=True) if a in names]
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
+    assert plain[0](lr).shape == (8, 256, 1, 1)
+    assert any(bool(a.any()) for a, _ in pairs) == training
+    assert {n.split(".")[0] for n, p in made.named_parameters() if p.requires_grad} == {"up", "head"}
+    assert judge is not None and not any(isinstance(m, nn.Sigmoid) for m in judge.modules())
 
 
 def test_channel_attention_is_its_formula() -> None:

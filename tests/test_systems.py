@@ -42,6 +42,7 @@ def tiny_settings(system: str) -> dict[str, Any]:
     for kind, table in (("generator", GENERATORS), ("discriminator", DISCRIMINATORS)):
         known = inspect.signature(table[getattr(config, kind).name]).parameters
         out |= {f"{kind}.{key}": value for key, value in SIZES.items() if key in known}
+    out |= {"generator.weights": "none"} if "weights" in config.generator.options else {}  # no network
     return out
 
 

@@ -293,18 +293,21 @@ def _expand(settings: Mapping[str, Any]) -> Table:
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
-    """`over` wins; tables are merged, everything else is replaced. A part of another name keeps none of the old options."""
+    """`over` wins; tables are merged, everything else is replaced."""
     out = dict(base)
     for key, value in over.items():
         old = out.get(key)
-        renamed = (
-            isinstance(value, Mapping)
-            and isinstance(old, Mapping)
-            and value.get("name", old.get("name")) != old.get("name")
-        )
-        both = isinstance(value, Mapping) and isinstance(old, Mapping) and not renamed
-        out[key] = _merge(old, value) if both and isinstance(old, Mapping) else value
+        nested = isinstance(value, Mapping) and isinstance(old, Mapping)
+        out[key] = _merge(_kept(old, value), value) if nested and isinstance(old, Mapping) else value
     return out
+
+
+def _kept(old: Mapping[str, Any], over: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What stays of a table: a part of another name keeps no option of the old one, a loss of another kind its weight."""
+    if over.get("name", old.get("name")) != old.get("name"):
+        return {}
+    same = over.get("kind", old.get("kind")) == old.get("kind")
+    return old if same else {"weight": old["weight"]} if "weight" in old else {}
 
 
 _PATHS, _PERIOD = "a path, a glob or a list of them", 'two dates: ["2018-10-01", "2018-10-09"]'

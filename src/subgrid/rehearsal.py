@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,6 +20,7 @@ from subgrid.data.store import Store
 from subgrid.errors import ConfigError, RunError, nearest
 from subgrid.losses import ADVERSARIAL, GAME, LOSSES, Adversarial
 from subgrid.losses.matching import FeatureMatching
+from subgrid.pretrained import load_pretrained
 from subgrid.run import build_discriminator, build_generator, unconditional
 from subgrid.verify import score_parts
 from subgrid.verify.unpaired import compare_sets
@@ -53,7 +55,8 @@ def refuse_untrainable(config: Config) -> None:
             f"system: {config.system} is a baseline with nothing to train; it stands beside every evaluation."
         )
     share = config.content.share
-    content, main = content_terms(config.content.losses, "content.losses"), content_terms(config.losses, "losses")
+    content = content_terms(config.content.losses, "content.losses", config.data.variables)
+    main = content_terms(config.losses, "losses", config.data.variables)
     if share > 0 and not content:
         raise ConfigError(
             "content.losses: none has a weight; give at least one, such as [content.losses.l1] weight = 1.0."
@@ -95,6 +98,7 @@ def refuse_unfit(config: Config, store: Store) -> None:
     generator = build_generator(config, num_static, (rows, columns))
     if not any(p.requires_grad for p in generator.parameters()):
         raise ConfigError(f"generator.name: {config.generator.name} has nothing to train; choose another generator.")
+    load_pretrained(generator)
     if unconditional(config):
         where = f"generator: {config.generator.name} on fields of {rows} x {columns} cells"
         noise = torch.zeros(count, int(generator.latent))  # type: ignore[arg-type]
@@ -108,7 +112,7 @@ def refuse_unfit(config: Config, store: Store) -> None:
     if config.adversarial and config.discriminator is not None:
         _rehearse_discriminator(config, condition, sr)
     for key, losses in (("content.losses", config.content.losses), ("losses", config.losses)):
-        for name, (_, term) in content_terms(losses, key).items():
+        for name, (_, term) in content_terms(losses, key, store.variables).items():
             where = f"{key}.{name} on fields of {rows} x {columns} cells"
             _rehearse(where, partial(term, sr, hr), LARGER if min(rows, columns) < getattr(term, "window", 0) else "")
     if unconditional(config):
@@ -135,6 +139,8 @@ def _rehearse_discriminator(config: Config, condition: Tensor, field: Tensor) ->
 
 def _refuse_uneven(config: Config, generator: nn.Module, lr: Tensor) -> None:
     """Patches must have the multiple of cells that the generator needs; whole fields are padded to it later."""
+    if getattr(generator, "any_size", False):
+        return
     multiple = int(getattr(generator, "multiple", 1))
     height, width = lr.shape[-2:]
     if height % multiple == 0 and width % multiple == 0:
@@ -158,8 +164,10 @@ def _rehearse(where: str, compute: Callable[[], Tensor], fix: str = "") -> Tenso
         raise ConfigError(f"{where} does not work: {said.rstrip('.')}.{fix}") from error
 
 
-def content_terms(losses: Mapping[str, LossConfig], where: str) -> dict[str, tuple[float, nn.Module]]:
-    """Content losses with a weight, built by name."""
+def content_terms(
+    losses: Mapping[str, LossConfig], where: str, variables: Sequence[str]
+) -> dict[str, tuple[float, nn.Module]]:
+    """Content losses with a weight, built by name; `variables`, the channels in their order, go to those that ask for them."""
     out = {}
     for name, given in losses.items():
         if name in GAME or given.weight == 0:
@@ -167,7 +175,8 @@ def content_terms(losses: Mapping[str, LossConfig], where: str) -> dict[str, tup
         if name not in LOSSES:
             raise ConfigError(f"{where}.{name}: no such loss.{nearest(name, [*LOSSES, *GAME])}")
         try:
-            out[name] = (given.weight, LOSSES[name](**given.options))
+            known = {"variables": list(variables)} if "variables" in inspect.signature(LOSSES[name]).parameters else {}
+            out[name] = (given.weight, LOSSES[name](**known, **given.options))
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{where}.{name}: it refuses its options {given.options}: {error}") from error
     return out
@@ -184,13 +193,19 @@ def make_game(config: Config) -> Game | None:
     given = config.losses["adversarial"]
     options = given.options
     kind = options.pop("kind", "vanilla")
-    if options:
-        raise ConfigError(
-            f"losses.adversarial.{next(iter(options))}: no such option.{nearest(next(iter(options)), ['kind'])}"
-        )
     if kind not in ADVERSARIAL:
         raise ConfigError(f"losses.adversarial.kind: got {kind!r}.{nearest(str(kind), ADVERSARIAL)}")
-    return Game(ADVERSARIAL[str(kind)](), given.weight, _matching(config))
+    made: Callable[..., Adversarial] = ADVERSARIAL[str(kind)]
+    known = inspect.signature(made).parameters
+    for option in options:
+        if option not in known:
+            raise ConfigError(
+                f"losses.adversarial.{option}: {kind} has no such option.{nearest(option, ['kind', *known])}"
+            )
+    try:
+        return Game(made(**options), given.weight, _matching(config))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"losses.adversarial: {kind} refuses its options {options}: {error}") from error
 
 
 def _matching(config: Config) -> tuple[float, FeatureMatching] | None:

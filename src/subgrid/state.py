@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from subgrid.config import Config
+from subgrid.pretrained import load_pretrained
 from subgrid.run import Run, build_discriminator, build_generator, load_tensors, save_tensors, write_history
 
 
@@ -43,9 +44,21 @@ class State:
         return float(content[-1]["valid_rmse"] / content[-1]["valid_rmse_bilinear"])
 
 
-def fresh_state(config: Config, num_static: int, shape: tuple[int, int], device: torch.device) -> State:
-    """Networks with seeded weights, and their optimisers, for training patches of a shape (rows, columns)."""
+def fresh_state(
+    config: Config, num_static: int, shape: tuple[int, int], device: torch.device, *, pretrained: bool = True
+) -> State:
+    """Networks with seeded weights, and their optimisers.
+
+    Args:
+        config: the resolved configuration.
+        num_static: static fields beside the coarse input.
+        shape: fine cells (rows, columns) of a training patch.
+        device: where the networks go.
+        pretrained: read the weights made elsewhere that they ask for.
+    """
     generator = build_generator(config, num_static, shape)
+    if pretrained:
+        load_pretrained(generator)
     average = None
     if config.train.ema > 0:
         average = build_generator(config, num_static, shape)
@@ -65,9 +78,9 @@ def fresh_state(config: Config, num_static: int, shape: tuple[int, int], device:
 
 
 def adam(config: Config, network: nn.Module, rate: float) -> torch.optim.Optimizer:
-    """A fresh optimiser."""
-    t = config.train
-    return torch.optim.Adam(network.parameters(), lr=rate, betas=t.betas, weight_decay=t.weight_decay, fused=True)
+    """A fresh optimiser of what is to be trained; decay and moments would move frozen parameters too."""
+    t, trained = config.train, [p for p in network.parameters() if p.requires_grad]
+    return torch.optim.Adam(trained, lr=rate, betas=t.betas, weight_decay=t.weight_decay, fused=True)
 
 
 @torch.no_grad()

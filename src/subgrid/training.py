@@ -40,6 +40,8 @@ from subgrid.validation import validator
 
 Report = Callable[..., None]
 
+STAGE_LOSSES = {"content": "content.losses", "main": "losses"}
+
 
 def train(
     config: str | Path | Mapping[str, Any] | Config,
@@ -120,10 +122,10 @@ def _loop(run: Run, store: Store, report: Report) -> None:
     fabric = open_fabric(config)
     total = _total_updates(config, sampler)
     torch.manual_seed(config.seed)
+    begun = (run.path / "state.safetensors").is_file()  # holds all weights: those made elsewhere may be gone
     shape = patch_shape(store.hr, train_.patch, store.factor)
-    state = fresh_state(config, len(store.meta.get("static", {})), shape, fabric.device)
-    main = content_terms(config.losses, "losses")
-    terms = {"content": content_terms(config.content.losses, "content.losses"), "main": main}
+    state = fresh_state(config, len(store.meta.get("static", {})), shape, fabric.device, pretrained=not begun)
+    terms = {stage: _terms(config, key, fabric.device) for stage, key in STAGE_LOSSES.items()}
     game = make_game(config)
     validate = validator(run, store)
     restore(run, state)
@@ -149,7 +151,14 @@ def _loop(run: Run, store: Store, report: Report) -> None:
             sums = {}
             keep(run, state)
         report(*_position(state, total, train_.seconds), _note(state))
-    _finish(run, state, _remarks(state, config, shape))
+    _finish(run, state, _remarks(run, state, terms, shape))
+
+
+def _terms(config: Config, key: str, device: torch.device) -> dict[str, tuple[float, nn.Module]]:
+    """The content losses of a stage, where it is computed."""
+    losses = config.content.losses if key == "content.losses" else config.losses
+    built = content_terms(losses, key, config.data.variables)
+    return {name: (weight, term.to(device)) for name, (weight, term) in built.items()}
 
 
 def _update(
@@ -275,18 +284,20 @@ def _finish(run: Run, state: State, notes: list[str]) -> None:
     write_json(run.path / "finished.json", facts)
 
 
-def _remarks(state: State, config: Config, patch: tuple[int, int]) -> list[str]:
+def _remarks(
+    run: Run, state: State, terms: dict[str, dict[str, tuple[float, nn.Module]]], patch: tuple[int, int]
+) -> list[str]:
     """Whether the content stage did its job, and what the losses did with patches of this size."""
     handed, out = state.handed_over, []
-    if unconditional(config) and config.data.static:
+    if unconditional(run.config) and run.config.data.static:
         out.append("static fields play no part: this generator has no input but noise.")
     if handed is not None and handed > 1:
         out.append(
             f"the content stage handed over at a validation RMSE of {handed:.3f} of bilinear's: it had not yet learned what "
             "interpolation knows. Give it longer (train.updates, content.share) or another content.learning_rate."
         )
-    for key, losses in (("content.losses", config.content.losses), ("losses", config.losses)):
-        for name, (_, term) in content_terms(losses, key).items():
+    for stage, key in STAGE_LOSSES.items():
+        for name, (_, term) in terms[stage].items():
             describe = getattr(term, "describe", None)
             out += [f"{key}.{name}: {describe(*patch)}"] if callable(describe) else []
     return out

@@ -1,8 +1,11 @@
 """Losses: one class and one line in a table each.
 
-A content loss is called with `sr` and `hr`, standardised (b, c, H, W), and returns a scalar that carries a gradient to `sr`. An
-adversarial loss has two sides, `discriminator(real, fake)` and `generator(real, fake)`. `FeatureMatching` compares what the
-discriminator makes of both fields. The last two are named in `GAME`: they need a discriminator.
+A content loss is called with `sr` and `hr`, standardised (b, c, H, W), and returns a scalar that carries a gradient to `sr`.
+Where its constructor has an argument `variables`, it is given the names of the channels in their order. `window`, where it has
+one, is the smallest side of a field in cells.
+
+An adversarial loss has two sides, `discriminator(real, fake)` and `generator(real, fake)`. `FeatureMatching` compares what the
+discriminator makes of both fields. These two are named in `GAME`: they need a discriminator.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from subgrid.losses.adversarial import Hinge, Minimax, RelativisticAverage, Vanilla
+from subgrid.losses.perceptual import Perceptual
 from subgrid.losses.pixel import L1, MSE, Charbonnier
 from subgrid.losses.structure import BoxSSIM, GaussianSSIM, GradientDifference, MultiScaleSSIM
 
@@ -37,8 +41,9 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
     "ssim": GaussianSSIM,
     "ms_ssim": MultiScaleSSIM,
     "gradient": GradientDifference,
+    "perceptual": Perceptual,
 }
-ADVERSARIAL: dict[str, Callable[[], Adversarial]] = {
+ADVERSARIAL: dict[str, Callable[..., Adversarial]] = {
     "vanilla": Vanilla,
     "minimax": Minimax,
     "relativistic": RelativisticAverage,

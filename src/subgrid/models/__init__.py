@@ -5,7 +5,9 @@ A generator is called with `lr` (b, c_in, h, w) and, where it was built with sta
 
 - `factor`: fine cells per coarse cell along an axis,
 - `multiple`: what h and w must be a multiple of,
-- `halo_cells`: coarse cells on each side that an output cell depends on (channel attention apart, which sees the whole field).
+- `halo_cells`: coarse cells on each side that an output cell depends on (channel attention apart, which sees the whole field),
+- `any_size`, where it has it and it is true: it pads h and w to `multiple` itself,
+- `load_pretrained()`, where it has it: called once when a training starts, to put in weights made elsewhere.
 
 An unconditional generator, one of `SAMPLERS`, is called with `noise` (b, latent) alone; it states `latent` and `shape`.
 
@@ -26,12 +28,14 @@ from subgrid.errors import ConfigError, nearest
 from subgrid.models.dcgan import DCGAN
 from subgrid.models.discriminators import VGG, PatchGAN
 from subgrid.models.interpolation import Interpolation
+from subgrid.models.resnet import ResNet18
 from subgrid.models.rrdb import RRDBNet
 from subgrid.models.srresnet import SRResNet
 from subgrid.models.unet import UNet
 
 GENERATORS: dict[str, Callable[..., nn.Module]] = {
     "interpolation": Interpolation,
+    "resnet18": ResNet18,
     "rrdbnet": RRDBNet,
     "srresnet": SRResNet,
     "unet": UNet,

@@ -61,13 +61,14 @@ class PartsWriter:
         self._count = end
 
     def close(self, dropped: Mapping[Key, str]) -> None:
-        """End the file.
+        """End the file; a second time does nothing.
 
         Args:
             dropped: scores that could not be taken at every time, and why; their parts are not to be read.
         """
-        self._file.dropped = json.dumps([[*key, reason] for key, reason in dropped.items()])
-        self._file.close()
+        if self._file.isopen():
+            self._file.dropped = json.dumps([[*key, reason] for key, reason in dropped.items()])
+            self._file.close()
 
 
 class PartsReader:

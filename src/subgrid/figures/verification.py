@@ -41,23 +41,22 @@ def quantile_quantile(quantiles: xr.Dataset, variable: str) -> Figure:
         A figure with two axes, both over the truth's quantiles: the systems' quantiles, and system minus truth. The latter
         spans at least two bins' widths on either side of zero.
     """
-    values = quantiles[variable]
-    truth = values.sel(system=TRUTH).values
-    names = [name for name in reading_order(values["system"].values) if name != TRUTH]
+    known = quantiles[variable]
+    truth = known.sel(system=TRUTH).values
+    names = [name for name in reading_order(known["system"].values) if name != TRUTH]
     figure, (top, low) = panels(2, (2.9, 2.1))
     colour, dash = system_styles([TRUTH])[TRUTH]
     top.plot(truth, truth, dash, color=colour, linewidth=2.0, label=TRUTH)
     low.axhline(0.0, color=colour, linewidth=1.0)
     for name, (colour, dash) in system_styles(names).items():
-        made = values.sel(system=name).values
-        style = {"color": colour, "linewidth": 1.4, "marker": "o", "markersize": 3.0}
-        top.plot(truth, made, dash, label=name, **style)
-        low.plot(truth, made - truth, dash, **style)
-    least = 2.0 * float(values.attrs.get("bin_width", 0.0))
+        made = known.sel(system=name).values
+        for ax, values in ((top, made), (low, made - truth)):
+            ax.plot(truth, values, dash, color=colour, linewidth=1.4, marker="o", markersize=3.0, label=name)
+    least = 2.0 * float(known.attrs.get("bin_width", 0.0))
     bottom, upper = low.get_ylim()
     low.set_ylim(min(bottom, -least), max(upper, least))
-    _mark_quantiles((top, low), truth, np.asarray(values["probability"].values, dtype=np.float64))
-    unit = _unit(values)
+    _mark_quantiles((top, low), truth, np.asarray(known["probability"].values, dtype=np.float64))
+    unit = _unit(known)
     _title(figure, f"{variable}: quantiles over all times and cells")
     top.set_ylabel(f"{variable}{unit}", fontsize=10.5)
     low.set_ylabel(f"minus truth{unit}", fontsize=10.5)

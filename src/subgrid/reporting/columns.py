@@ -79,8 +79,6 @@ def columns_of(runs: Sequence[Run], labels: Sequence[str]) -> tuple[list[Column]
     return named, len(tests) == 1 and all(names.count(name) <= 1 for name in BASELINES)
 
 
-
-
 def _test(evaluation: dict[str, Any]) -> tuple[str, ...]:
     """What must agree for two evaluations to be comparable."""
     return tuple(str(evaluation.get(key)) for key in ("factor", "num_times", "period", "unpaired"))

@@ -121,7 +121,7 @@ def _scores(path: Path) -> pd.DataFrame:
     """The table as text but for the numbers; sets of fields and older evaluations have neither groups nor intervals."""
     gaps = {name: ["", "nan", "NaN"] for name in _NUMBERS}
     table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=gaps)
-    absent = {"lower": math.nan, "upper": math.nan, "group": ALL, "standing": ""}
+    absent: dict[str, Any] = {"lower": math.nan, "upper": math.nan, "group": ALL, "standing": ""}
     table = table.assign(**{name: value for name, value in absent.items() if name not in table})
     return table.astype({name: float for name in _NUMBERS if name in table})
 

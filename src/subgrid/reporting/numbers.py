@@ -84,7 +84,9 @@ def verdict(run: Run) -> Verdict:
 def _verdict_of_draws(run: Run, found: dict[str, dict[tuple[str, str], Entry]]) -> Verdict:
     """How far the drawn fields' spectra are from the truth's, beside how far true fields of other times are."""
     other = next(name for name in found if name != run.system)
-    mine, theirs = ({v: found[name][v, "log_spectral_distance"].value for v in run.variables} for name in (run.system, other))
+    mine, theirs = (
+        {v: found[name][v, "log_spectral_distance"].value for v in run.variables} for name in (run.system, other)
+    )
     phrases = [f"{mine[v]:.1f} dB for {v} ({other}: {theirs[v]:.1f} dB)" for v in run.variables]
     return Verdict(
         f"The mean spectrum of {run.system}'s fields is off the truth's by {listed(phrases, ' and ')}.", "none"

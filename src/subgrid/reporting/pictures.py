@@ -18,24 +18,24 @@ _MAPS = (
     "equally. Grey cells have no data."
 )
 _DIFFERENCE = (
-    "Left: what the system adds to the better interpolation. Right: green where that brings it nearer the truth, brown where it "
-    "takes it away. Fine structure in brown is detail in the wrong place."
+    "Left: what the system adds to the better interpolation. Right: green where that brings it nearer the truth, brown where "
+    "it takes it away. Fine structure in brown is detail in the wrong place."
 )
 _ERRORS = (
-    "Errors of each cell over all test times. Green: the system's RMSE is lower than the better interpolation's, brown: higher. "
-    "A pattern in the bias (red: too high, blue: too low) is an error that averaging will not remove."
+    "Errors of each cell over all test times. Green: the system's RMSE is lower than the better interpolation's, brown: "
+    "higher. A pattern in the bias (red: too high, blue: too low) is an error that averaging will not remove."
 )
 _PROFILE = (
     "The centre row at the first sample time. Above: a system that flattens the truth's peaks is too smooth. Below: the "
     "distance from zero is the error."
 )
 _SPECTRA = (
-    "Large scales left, small scales right. Right of the dotted line lies what the coarse grid cannot hold. Below: 1 is as much "
-    "variance as in the truth, less is too smooth, more is too rough."
+    "Large scales left, small scales right. Right of the dotted line lies what the coarse grid cannot hold. Below: 1 is as "
+    "much variance as in the truth, less is too smooth, more is too rough."
 )
 _QUANTILES = (
-    "Values of equal rank, whenever and wherever they occur: a system with the truth's climate lies on the black line. The ends "
-    "are the extremes; one that falls short of zero at the right end and rises above it at the left makes them too weak."
+    "Values of equal rank, whenever and wherever they occur: a system with the truth's climate lies on the black line. The "
+    "ends are the extremes; one that falls short of zero at the right end and rises above it at the left makes them too weak."
 )
 _CYCLE = (
     "Test times taken apart by hour and season. A line that rises where another does not shows when a system is of less use; "

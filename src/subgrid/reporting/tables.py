@@ -40,7 +40,10 @@ GROUPED = ("rmse", "bias", "vector_rmse", "crps", "high_wavenumber_power_ratio")
 _PUBLISHED = "published_"
 _ERRORS = ("consistency_rmse", "consistency_mae", "vector_rmse", "direction_error")  # best 0; made by the evaluation
 _NAMES = {"ms_ssim": "MS-SSIM", **{name: name.upper() for name in ("psnr", "ssim", "rmse", "mae", "crps")}}
-_HEADINGS = {"all": "all variables", "wind_speed": "wind speed"}  # what the evaluation calls what is no variable of the run
+_HEADINGS = {
+    "all": "all variables",
+    "wind_speed": "wind speed",
+}  # what the evaluation calls what is no variable of the run
 BEST = "best"
 
 
@@ -106,7 +109,11 @@ def score_tables(runs: Sequence[Run], labels: Sequence[str]) -> dict[str, Any]:
         "parts": draw.by_group(scores),
         "conventions": _conventions(rows[~published]),
         "published_conventions": _conventions(rows[published]),
-        "notes": [("" if len(runs) == 1 else label, note) for run, label in zip(runs, labels, strict=True) for note in run.notes],
+        "notes": [
+            ("" if len(runs) == 1 else label, note)
+            for run, label in zip(runs, labels, strict=True)
+            for note in run.notes
+        ],
     }
 
 
@@ -137,6 +144,8 @@ class _Drawer:
         chosen = scores[(scores["group"] != ALL) & scores["score"].isin(GROUPED)]
         for kind, of_kind in chosen.groupby(chosen["group"].str.partition(" ")[0], sort=False):
             groups = list(dict.fromkeys(of_kind["group"]))
+            if len(groups) < 2:  # the only season is all there is
+                continue
             table = Table("System", [group.partition(" ")[2] for group in groups])
             asked = of_kind.drop_duplicates(["variable", "score"])
             for variable, score, units in zip(asked["variable"], asked["score"], asked["units"], strict=True):
@@ -144,8 +153,7 @@ class _Drawer:
                 heading = f"{_HEADINGS.get(variable, variable)}: {title_of(score)}{f' ({unit})' if unit else ''}"
                 made = [self._cells(group, variable, score) for group in groups]
                 table.groups[heading] = [
-                    Row(column.name, "", "", list(cells))
-                    for column, *cells in zip(self._columns, *made, strict=True)
+                    Row(column.name, "", "", list(cells)) for column, *cells in zip(self._columns, *made, strict=True)
                 ]
             tables[str(kind)] = table
         return tables

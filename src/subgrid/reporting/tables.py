@@ -142,7 +142,8 @@ class _Drawer:
         """A table a kind of group: a column each season, hour or region, a row a system, under variable and score."""
         tables: dict[str, Table] = {}
         chosen = scores[(scores["group"] != ALL) & scores["score"].isin(GROUPED)]
-        for kind, of_kind in chosen.groupby(chosen["group"].str.partition(" ")[0], sort=False):
+        for kind in dict.fromkeys(group.partition(" ")[0] for group in chosen["group"]):
+            of_kind = chosen[chosen["group"].str.startswith(f"{kind} ")]
             groups = list(dict.fromkeys(of_kind["group"]))
             if len(groups) < 2:  # the only season is all there is
                 continue
@@ -155,7 +156,7 @@ class _Drawer:
                 table.groups[heading] = [
                     Row(column.name, "", "", list(cells)) for column, *cells in zip(self._columns, *made, strict=True)
                 ]
-            tables[str(kind)] = table
+            tables[kind] = table
         return tables
 
     def _cells(self, group: str, variable: str, score: str) -> list[Cell]:

@@ -185,7 +185,7 @@ def make_ranks(samples: xr.Dataset) -> xr.Dataset:
     shares = np.full((systems.size, 5), np.nan)
     shares[-1] = (0.3, 0.15, 0.1, 0.15, 0.3)
     dims = ("system", "rank")
-    return xr.Dataset({name: (dims, shares) for name in ("t2m", "u10")}, {"system": systems, "rank": np.arange(5)})
+    return xr.Dataset(dict.fromkeys(("t2m", "u10"), (dims, shares)), {"system": systems, "rank": np.arange(5)})
 
 
 def make_history(updates: int = 12000, every: int = 200) -> pd.DataFrame:

@@ -301,10 +301,8 @@ def test_verdict_says_what_cannot_be_told_apart(tmp_path: Path) -> None:
     file = run / "evaluation" / "scores.csv"
     table = pd.read_csv(file)
     rmse = table["score"] == "rmse"
-    cases = (
-        (("bicubic", "t2m"), "mixed", "10 % below bicubic's for t2m (not told apart), but 50 % above bicubic's for u10."),
-        (("srgan", "u10"), "tied", "10 % below bicubic's for t2m (not told apart), but 50 % above bicubic's for u10 (not told apart)."),
-    )  # fmt: skip
+    start = "10 % below bicubic's for t2m (not told apart), but 50 % above bicubic's for u10"
+    cases = ((("bicubic", "t2m"), "mixed", f"{start}."), (("srgan", "u10"), "tied", f"{start} (not told apart)."))
     for (system, variable), kind, sentence in cases:
         table.loc[rmse & (table["system"] == system) & (table["variable"] == variable), "standing"] = "not told apart"
         table.to_csv(file, index=False)
@@ -325,6 +323,20 @@ def test_evaluation_of_an_earlier_version_is_shown_and_said(tmp_path: Path) -> N
     assert shown.source.count('<td class="best">') == 12  # by value
     assert "tied" not in re.findall(r'<td class="(\w+)">', shown.source)
     assert not {"Error maps", "Quantiles"} & set(re.findall(r'<h2 id="[^"]*">(.*?)</h2>', shown.source))
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_an_evaluation_has_not_is_left_out(tmp_path: Path) -> None:
+    samples = make_samples((16, 24), times=1)
+    run = make_run(tmp_path / "run", samples=samples.sel(system=["truth", "srgan"]))
+    xr.Dataset().to_netcdf(run / "evaluation" / "cycles.nc")  # one hour of one season
+    file = run / "evaluation" / "scores.csv"
+    table = pd.read_csv(file)
+    pd.concat([table, table.assign(group="season SON")]).to_csv(file, index=False)
+    shown = Page(report([run], tmp_path / "r.html"))
+    found = re.findall(r'<h2 id="[^"]*">(.*?)</h2>', shown.source)
+    assert found == ["Scores", "Maps", "Profiles", "Spectra", "Quantiles", "Training", "Settings", "Provenance"]
+    assert list(folded(shown)) == ["How each score is computed"]  # the one season is all there is
 
 
 @pytest.mark.usefixtures("plain")

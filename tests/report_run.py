@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from subgrid.verify import SCORES, finish_scores, power_spectrum, score_parts
+from subgrid.verify import find_score, finish_scores, power_spectrum, score_parts
 
 Fields = npt.NDArray[np.float64]
 
@@ -87,23 +88,104 @@ def make_spectra(samples: xr.Dataset, factor: int = 4) -> xr.Dataset:
 
 
 NAMES = ("psnr", "ssim", "rmse", "mae", "bias", "high_wavenumber_power_ratio")
+FURTHER = ("gradient_rmse", "wasserstein", "fss_280_w5")
+COLUMNS = ["system", "variable", "score", "value", "lower", "upper", "units", "group", "standing", "convention"]
 
 
-def make_scores(samples: xr.Dataset, factor: int = 4) -> pd.DataFrame:
-    """The scores table of the samples, in long form."""
+def make_scores(samples: xr.Dataset, factor: int = 4, names: Sequence[str] = NAMES) -> pd.DataFrame:
+    """The scores table of the samples, in long form; from two times on with intervals and standings."""
     rows = []
     for variable in ("t2m", "u10"):
         truth = samples[variable].sel(system="truth").values
         span = float(np.ptp(truth))
+        given = {"data_range": span, "factor": factor, "low": float(truth.min()), "high": float(truth.max())}
         for system in samples["system"].values[1:]:
             field = samples[variable].sel(system=system).values
-            parts = score_parts(field, truth, names=NAMES, data_range=span, factor=factor)
+            parts = score_parts(field, truth, names=names, **given)
             for name, value in finish_scores(parts).items():
-                score = SCORES[name]
+                score = find_score(name)
+                each = [float(score.finish(part)) for part in parts[name]]
+                lower, upper = (min(each), max(each)) if len(each) > 1 else (np.nan, np.nan)
                 units = score.units_for(samples[variable].attrs["units"])
-                said = score.describe(data_range=span, factor=factor)
-                rows.append((str(system), variable, name, value, units, said))
-    return pd.DataFrame(rows, columns=["system", "variable", "score", "value", "units", "convention"])
+                said = score.describe(**given)
+                rows.append((str(system), variable, name, value, lower, upper, units, "all", "", said))
+    return ranked(pd.DataFrame(rows, columns=COLUMNS))
+
+
+def ranked(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with a standing in each row: here by overlap of the intervals."""
+    table = table.copy()
+    for (_, score, _), rows in table.groupby(["variable", "score", "group"]):
+        first = abs(rows["value"] - find_score(score).best).idxmin()
+        apart = (rows["lower"] > rows["upper"][first]) | (rows["upper"] < rows["lower"][first])
+        standing = np.where(rows["lower"].isna(), "", np.where(apart, "worse", "not told apart"))
+        table.loc[rows.index, "standing"] = standing
+        table.loc[first, "standing"] = "best"
+    return table
+
+
+def make_more_scores(samples: xr.Dataset, factor: int = 4) -> pd.DataFrame:
+    """Further scores, groups, a wind's, an ensemble's and the study's own, as an evaluation adds them."""
+    main, further = make_scores(samples, factor), make_scores(samples, factor, FURTHER)
+    groups = ("season DJF", "season JJA", "hour 00", "hour 06", "region tropics", "region northern extratropics")
+    parts = [main[main["score"].isin(("rmse", "bias", "ssim"))].assign(group=name) for name in groups]
+    for i, part in enumerate(parts):
+        part[["value", "lower", "upper"]] *= 1.0 + 0.1 * i
+    systems = [str(name) for name in samples["system"].values[1:]]
+    other = [
+        (systems[0], "wind", "direction_error", 20.0, 19.0, 21.0, "degrees", "all", "worse", "Mean angle"),
+        (systems[1], "wind", "direction_error", 15.0, 14.0, 16.0, "degrees", "all", "not told apart", "Mean angle"),
+        (systems[2], "wind", "direction_error", 14.0, 13.0, 15.0, "degrees", "all", "best", "Mean angle"),
+        *((name, "u10", "crps", 0.5 + i, np.nan, np.nan, "m s-1", "all", "", "Mean score") for i, name in enumerate(systems)),
+        *((name, "u10", "spread", 0.1, np.nan, np.nan, "m s-1", "all", "", "Root") for name in systems),
+        *((name, "all", "published_psnr", 31.0 + i, np.nan, np.nan, "dB", "all", "", "The study's own range")
+          for i, name in enumerate(systems)),
+    ]  # fmt: skip
+    return pd.concat([main, further, *parts, pd.DataFrame(other, columns=COLUMNS)], ignore_index=True)
+
+
+def make_cells(samples: xr.Dataset) -> xr.Dataset:
+    """Bias and RMSE of each cell."""
+    out = {}
+    for name in ("t2m", "u10"):
+        error = samples[name].isel(system=slice(1, None)) - samples[name].sel(system="truth", drop=True)
+        attrs = {"units": samples[name].attrs["units"]}
+        out[f"{name}_bias"] = error.mean("valid_time").assign_attrs(attrs)
+        out[f"{name}_rmse"] = ((error**2).mean("valid_time") ** 0.5).assign_attrs(attrs)
+    return xr.Dataset(out)
+
+
+def make_quantiles(samples: xr.Dataset) -> xr.Dataset:
+    """Quantiles of all values."""
+    share = np.array([0.0005, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9995])
+    data = {}
+    for name in ("t2m", "u10"):
+        rows = [np.quantile(samples[name].sel(system=system), share) for system in samples["system"].values]
+        attrs = {"units": samples[name].attrs["units"], "bin_width": 0.01}
+        data[name] = (("system", "probability"), np.stack(rows), attrs)
+    return xr.Dataset(data, {"system": samples["system"].values, "probability": share})
+
+
+def make_cycles(samples: xr.Dataset) -> xr.Dataset:
+    """Errors by hour of day and by season."""
+    rng = np.random.default_rng(5)
+    systems = samples["system"].values[1:]
+    out = xr.Dataset(coords={"system": systems, "hour": [0, 6, 12, 18], "season": ["DJF", "MAM", "JJA", "SON"]})
+    for name in ("t2m", "u10"):
+        for kind in ("hour", "season"):
+            for score, least in (("rmse", 1.0), ("bias", -0.5)):
+                values = least + rng.random((systems.size, 4))
+                out[f"{name}_{score}_{kind}"] = (("system", kind), values, {"units": samples[name].attrs["units"]})
+    return out
+
+
+def make_ranks(samples: xr.Dataset) -> xr.Dataset:
+    """Ranks among four members; only the last system has any."""
+    systems = samples["system"].values[1:]
+    shares = np.full((systems.size, 5), np.nan)
+    shares[-1] = (0.3, 0.15, 0.1, 0.15, 0.3)
+    dims = ("system", "rank")
+    return xr.Dataset(dict.fromkeys(("t2m", "u10"), (dims, shares)), {"system": systems, "rank": np.arange(5)})
 
 
 def make_history(updates: int = 12000, every: int = 200) -> pd.DataFrame:
@@ -144,8 +226,8 @@ PROVENANCE: dict[str, Any] = {
 }
 
 
-def make_run(path: Path, *, samples: xr.Dataset | None = None, **options: Any) -> Path:
-    """Write a whole run directory to `path`; `options` go to `make_samples`."""
+def make_run(path: Path, *, samples: xr.Dataset | None = None, whole: bool = False, **options: Any) -> Path:
+    """Write a run directory to `path`, `whole` with all that an evaluation may add; `options` go to `make_samples`."""
     samples = make_samples(**options) if samples is None else samples
     factor, system = int(options.get("factor", 4)), str(options.get("system", "srgan"))
     folder = path / "evaluation"
@@ -153,12 +235,19 @@ def make_run(path: Path, *, samples: xr.Dataset | None = None, **options: Any) -
     (path / "config.json").write_text(json.dumps(CONFIG))
     (path / "provenance.json").write_text(json.dumps(PROVENANCE))
     make_history().to_csv(path / "history.csv", index=False)
-    make_scores(samples, factor).to_csv(folder / "scores.csv", index=False)
+    scores = make_more_scores(samples, factor) if whole else make_scores(samples, factor)
+    scores.to_csv(folder / "scores.csv", index=False)
+    make_cells(samples).to_netcdf(folder / "cells.nc")
+    make_quantiles(samples).to_netcdf(folder / "quantiles.nc")
+    if whole:
+        make_cycles(samples).to_netcdf(folder / "cycles.nc")
+        make_ranks(samples).to_netcdf(folder / "ranks.nc")
     samples.to_netcdf(folder / "samples.nc")
     make_spectra(samples, factor).to_netcdf(folder / "spectra.nc")
     times = [str(samples["valid_time"].values[i]) for i in (0, -1)]
     about: dict[str, Any] = {"system": system, "weights": "best", "num_times": samples.sizes["valid_time"]}
     about |= {"period": times, "factor": factor, "data_range": {"t2m": 60.0, "u10": 40.0}}
-    about |= {"units": {"t2m": "K", "u10": "m s-1"}, "parameters": 946189}
+    about |= {"units": {"t2m": "K", "u10": "m s-1"}, "parameters": 946189, "level": 0.95}
+    about |= {"notes": ["left out: t2m ms_ssim: fields of 48 x 64 cells are too small"] if whole else []}
     (folder / "evaluation.json").write_text(json.dumps(about))
     return path

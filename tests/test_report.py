@@ -64,7 +64,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_run(tmp_path_factory.mktemp("runs") / "first", skill=1.25)
+    return make_run(tmp_path_factory.mktemp("runs") / "first", skill=1.25, whole=True)
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +83,20 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reporting_page, "_data_uri", lambda figure, dpi: f"data:image/png;base64,{id(figure)}")
 
 
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no figures where only words and tables matter."""
+    monkeypatch.setattr(reporting_page, "sections_of", lambda run: [])
+    monkeypatch.setattr(reporting_page, "curves_of", lambda run: None)
+
+
 def rescored(path: Path, factors: dict[tuple[str, str], float], score: str = "rmse") -> Path:
     """Overwrite a run's scores of `score`: value by (system, variable)."""
     file = path / "evaluation" / "scores.csv"
     table = pd.read_csv(file)
     for (system, variable), value in factors.items():
         rows = (table["system"] == system) & (table["variable"] == variable) & (table["score"] == score)
+        rows &= table["group"] == "all"
         assert rows.sum() == 1
         table.loc[rows, "value"] = value
     table.to_csv(file, index=False)
@@ -109,8 +117,8 @@ def test_page_needs_nothing_from_outside(page: Page) -> None:
 
 def test_every_image_is_a_png_with_alternative_text(page: Page) -> None:
     images = page.all("img")
-    # per variable: 3 times of maps, profile, spectra; and one of curves
-    assert len(images) == 2 * (3 + 1 + 1) + 1
+    # per variable: 3 times of maps, difference, error map, profile, spectra, quantiles, cycles, ranks; and one of curves
+    assert len(images) == 2 * (3 + 7) + 1
     assert all(len(image["alt"]) > 30 for image in images)
     assert len({image["alt"] for image in images}) == len(images)
     data = base64.b64decode(images[0]["src"].partition(",")[2])
@@ -119,7 +127,9 @@ def test_every_image_is_a_png_with_alternative_text(page: Page) -> None:
 
 def test_phone_gets_narrow_maps_and_curves(page: Page) -> None:
     sources = page.all("source")
-    assert len(sources) == 2 + 1  # the first time of each variable, and the curves
+    assert (
+        len(sources) == 2 * 4 + 1
+    )  # first time's maps, difference, errors and cycles of each variable, and the curves
     data = base64.b64decode(sources[0]["srcset"].partition(",")[2])
     width, height = Image.open(io.BytesIO(data)).size
     assert height > width
@@ -139,7 +149,7 @@ def test_headings_come_in_order_and_language_is_set(page: Page) -> None:
     assert len(ids) == len(set(ids))
     targets = {attrs["href"][1:] for attrs in page.all("a")}
     assert targets <= set(ids)
-    assert len(targets) == 7
+    assert len(targets) == 11
 
 
 def test_every_system_score_and_convention_appears(page: Page, run: Path) -> None:
@@ -150,18 +160,80 @@ def test_every_system_score_and_convention_appears(page: Page, run: Path) -> Non
         assert title in page.text
     for convention in table["convention"].unique():
         assert convention in page.text
-    rmse = table[(table["score"] == "rmse") & (table["variable"] == "u10")].set_index("system")["value"]
-    for value in rmse:
-        assert f"{value:.3f}" in page.text
+    rmse = table[(table["score"] == "rmse") & (table["variable"] == "u10") & (table["group"] == "all")]
+    for value, lower, upper in zip(rmse["value"], rmse["lower"], rmse["upper"], strict=True):
+        assert f"{value:.3f} [{lower:.3f}, {upper:.3f}]" in page.text
 
 
-def test_best_score_is_marked_in_text(page: Page, run: Path) -> None:
-    best = re.findall(r'<td class="best">([−\d.]+) <span>best</span></td>', page.source)
-    assert len(best) == 2 * 6
-    table = pd.read_csv(run / "evaluation" / "scores.csv").set_index(["score", "variable", "system"])
-    table = table["value"].sort_index()
-    assert best[0] == f"{table['psnr', 't2m', 'srgan']:.2f}"
-    assert max(table["psnr", "t2m"]) == table["psnr", "t2m", "srgan"]
+def test_best_and_those_not_told_apart_are_marked_in_text(page: Page, run: Path) -> None:
+    table = pd.read_csv(run / "evaluation" / "scores.csv", keep_default_na=False)
+    shown = table[(table["group"] == "all") | ((table["score"] != "ssim") & table["group"].str.contains(" "))]
+    assert {"best", "not told apart", "worse"} <= set(shown["standing"])
+    for kind, standing in (("best", "best"), ("tied", "not told apart")):
+        cells = re.findall(rf'<td class="{kind}">(.*?)</td>', page.source, re.S)
+        others = 2 if standing == "best" else 0  # an ensemble's and the study's own, by value
+        assert len(cells) == sum(shown["standing"] == standing) + others
+        assert all(f'<span class="rank">{standing}</span>' in cell for cell in cells)
+    first = re.findall(r'<td class="best">([−\d.]+)', page.source)[0]
+    value = table[(table["score"] == "psnr") & (table["variable"] == "t2m")].set_index("system")["value"]
+    assert first == f"{value['srgan']:.2f}"
+    assert "In brackets: 95 % intervals, from a moving-block bootstrap" in page.text
+    assert "Not told apart from it is a system whose difference" in page.text
+
+
+def folded(page: Page) -> dict[str, str]:
+    """Summary of each folded part to its source."""
+    found = re.findall(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", page.source, re.S)
+    return dict(found)
+
+
+def test_main_scores_stand_open_and_the_others_are_folded(page: Page) -> None:
+    opened = page.source[: page.source.index("<details>")]
+    for title in ("PSNR", "RMSE", "high wavenumber power ratio", "CRPS", "direction error"):
+        assert f'<th scope="row">{title}' in opened
+    for title in ("gradient RMSE", "wasserstein", "FSS above 280, window of 5 cells", "spread"):
+        assert f'<th scope="row">{title}' not in opened
+        assert f'<th scope="row">{title}' in folded(page)["Further scores"]
+    assert "left out: t2m ms_ssim: fields of 48 x 64 cells are too small." in opened
+    titles = [title for title in folded(page) if not title.startswith(("t2m", "u10"))]
+    assert titles == [
+        "Further scores",
+        "Scores by season",
+        "Scores by hour of day",
+        "Scores by region",
+        "The study's own conventions",
+        "How each score is computed",
+    ]
+
+
+def test_groups_have_a_column_each(page: Page, run: Path) -> None:
+    part = folded(page)["Scores by season"]
+    assert re.findall(r'<th scope="col">(.*?)</th>', part) == ["System", "DJF", "JJA"]
+    headings = re.findall(r'<th scope="rowgroup"[^>]*><span>(.*?)</span>', part)
+    assert headings == ["t2m: RMSE (K)", "t2m: bias (K)", "u10: RMSE (m s⁻¹)", "u10: bias (m s⁻¹)"]
+    assert re.findall(r'<th scope="row">(\w+)', part) == [*SYSTEMS] * 4
+    table = pd.read_csv(run / "evaluation" / "scores.csv").set_index(["group", "variable", "score", "system"])["value"]
+    cells = re.findall(r"<td[^>]*>([−\d.]+)", part)
+    expected = [table[f"season {season}", "t2m", "rmse", "bicubic"] for season in ("DJF", "JJA")]
+    assert [float(cell) for cell in cells[2:4]] == pytest.approx(expected, abs=1e-3)
+    assert "northern extratropics" in folded(page)["Scores by region"]
+
+
+def test_published_conventions_stand_apart(page: Page) -> None:
+    part = folded(page)["The study's own conventions"]
+    assert "They are not to be compared with" in part
+    assert "all variables" in part
+    assert "31.00" in part
+    assert "The study&#39;s own range" in part
+    assert "own range" not in folded(page)["How each score is computed"]
+
+
+def test_sections_come_in_the_order_of_reading(page: Page) -> None:
+    found = re.findall(r'<h2 id="[^"]*">(.*?)</h2>', page.source)
+    assert found == [
+        "Scores", "Maps", "Error maps", "Profiles", "Spectra", "Quantiles", "Error by hour and season", "Ranks",
+        "Training", "Settings", "Provenance",
+    ]  # fmt: skip
 
 
 def test_settings_and_provenance_are_told(page: Page) -> None:
@@ -207,7 +279,7 @@ def test_verdict_says_what_the_numbers_say(tmp_path: Path, values: Any, kind: st
     assert (said.kind, said.text) == (kind, sentence)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize(
     ("skill", "sentence", "kind"),
     [
@@ -223,7 +295,51 @@ def test_page_opens_with_the_verdict(tmp_path: Path, skill: float, sentence: str
     assert shown.text.startswith(f"srgan: super-resolution report {sentence}")
 
 
+def test_verdict_says_what_cannot_be_told_apart(tmp_path: Path) -> None:
+    values = {("srgan", "t2m"): 0.9, ("bicubic", "t2m"): 1.0, ("srgan", "u10"): 1.5, ("bicubic", "u10"): 1.0}
+    run = rescored(make_run(tmp_path / "run", times=1, shape=(16, 24)), values)
+    file = run / "evaluation" / "scores.csv"
+    table = pd.read_csv(file)
+    rmse = table["score"] == "rmse"
+    start = "10 % below bicubic's for t2m (not told apart), but 50 % above bicubic's for u10"
+    cases = ((("bicubic", "t2m"), "mixed", f"{start}."), (("srgan", "u10"), "tied", f"{start} (not told apart)."))
+    for (system, variable), kind, sentence in cases:
+        table.loc[rmse & (table["system"] == system) & (table["variable"] == variable), "standing"] = "not told apart"
+        table.to_csv(file, index=False)
+        said = verdict(load_run(run))
+        assert (said.kind, said.text) == (kind, f"srgan's RMSE is {sentence}")
+
+
 @pytest.mark.usefixtures("quick")
+def test_evaluation_of_an_earlier_version_is_shown_and_said(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", times=2, shape=(16, 24), skill=1.25)
+    file = run / "evaluation" / "scores.csv"
+    pd.read_csv(file).drop(columns=["lower", "upper", "group", "standing"]).to_csv(file, index=False)
+    for name in ("cells", "quantiles"):
+        (run / "evaluation" / f"{name}.nc").unlink()
+    shown = Page(report([run], tmp_path / "r.html"))
+    assert f"evaluated by an earlier version; `subgrid evaluate {run}` adds intervals, error maps" in shown.text
+    assert "In brackets" not in shown.text
+    assert shown.source.count('<td class="best">') == 12  # by value
+    assert "tied" not in re.findall(r'<td class="(\w+)">', shown.source)
+    assert not {"Error maps", "Quantiles"} & set(re.findall(r'<h2 id="[^"]*">(.*?)</h2>', shown.source))
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_an_evaluation_has_not_is_left_out(tmp_path: Path) -> None:
+    samples = make_samples((16, 24), times=1)
+    run = make_run(tmp_path / "run", samples=samples.sel(system=["truth", "srgan"]))
+    xr.Dataset().to_netcdf(run / "evaluation" / "cycles.nc")  # one hour of one season
+    file = run / "evaluation" / "scores.csv"
+    table = pd.read_csv(file)
+    pd.concat([table, table.assign(group="season SON")]).to_csv(file, index=False)
+    shown = Page(report([run], tmp_path / "r.html"))
+    found = re.findall(r'<h2 id="[^"]*">(.*?)</h2>', shown.source)
+    assert found == ["Scores", "Maps", "Profiles", "Spectra", "Quantiles", "Training", "Settings", "Provenance"]
+    assert list(folded(shown)) == ["How each score is computed"]  # the one season is all there is
+
+
+@pytest.mark.usefixtures("plain")
 def test_odd_values_are_written_plainly(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", times=1, shape=(16, 24))
     rescored(run, {("srgan", "t2m"): np.inf, ("bicubic", "t2m"): np.nan}, "psnr")
@@ -231,7 +347,7 @@ def test_odd_values_are_written_plainly(tmp_path: Path) -> None:
     rescored(run, {(s, "u10"): v for s, v in zip(SYSTEMS, (-0.00001, 23.456, -1.5), strict=True)}, "bias")
     rescored(run, {(s, "u10"): -np.inf for s in SYSTEMS}, "ssim")
     cells = re.findall(
-        r"<td[^>]*>([^<]*?)\s*(?:<span>best</span>)?</td>", Page(report([run], tmp_path / "r.html")).source
+        r"<td[^>]*>([^<]*?)\s*(?:<span[^<]*</span>\s*)*</td>", Page(report([run], tmp_path / "r.html")).source
     )
     assert cells[1:3] == ["n/a", "∞"]
     assert cells[12:15] == ["0.000e+00", "−2.000e−09", "3.000e−09"]
@@ -239,12 +355,12 @@ def test_odd_values_are_written_plainly(tmp_path: Path) -> None:
     assert cells[30:33] == ["0.00", "23.46", "−1.50"]
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("plain")
 def test_unknown_score_is_shown_without_a_best(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", times=1, shape=(16, 24))
     file = run / "evaluation" / "scores.csv"
     rows = [(system, "t2m", "my_score", i + 1.0, "1", "mine") for i, system in enumerate(SYSTEMS)]
-    table = pd.DataFrame(rows, columns=pd.read_csv(file).columns)
+    table = pd.DataFrame(rows, columns=["system", "variable", "score", "value", "units", "convention"])
     table.to_csv(file, index=False)
     shown = Page(report([run], tmp_path / "r.html"))
     assert "my score" in shown.text
@@ -255,7 +371,7 @@ def test_unknown_score_is_shown_without_a_best(tmp_path: Path) -> None:
 # --- several runs ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("plain")
 def test_runs_of_one_test_set_share_a_table(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / name, skill=s, times=1, shape=(16, 24)) for name, s in (("a", 1.3), ("b", 0.9))]
     shown = Page(report(runs, tmp_path / "r.html"))
@@ -267,9 +383,26 @@ def test_runs_of_one_test_set_share_a_table(tmp_path: Path) -> None:
     levels = [int(tag[1]) for tag, _ in shown.tags if re.fullmatch(r"h[1-6]", tag)]
     assert all(later - earlier <= 1 for earlier, later in zip(levels, levels[1:], strict=False))
     assert 'class="best"' in shown.source
+    assert 'class="tied"' not in shown.source  # a standing is within its own run
+    assert "In brackets" not in shown.text  # one time has no interval
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("plain")
+def test_runs_are_not_compared_in_pairs(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / name, skill=s, shape=(16, 24), whole=True) for name, s in (("a", 1.3), ("b", 0.9))]
+    shown = Page(report(runs, tmp_path / "r.html"))
+    assert "Systems of different runs were not compared in pairs" in shown.text
+    assert "In brackets: 95 % intervals" in shown.text
+    assert 'class="interval"' in shown.source
+    assert 'class="best"' in shown.source
+    assert 'class="tied"' not in shown.source
+    assert "a: left out: t2m ms_ssim" in shown.text
+    assert "b: left out: t2m ms_ssim" in shown.text
+    rows = re.findall(r'<th scope="row">([^<]*?)\s*</th>', folded(shown)["Scores by season"])
+    assert rows[:4] == ["bilinear", "bicubic", "srgan (a)", "srgan (b)"]
+
+
+@pytest.mark.usefixtures("plain")
 def test_runs_of_different_tests_are_not_ranked(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / n / "run", seed=i, times=1, shape=(16, 24)) for i, n in enumerate("ab")]
     shown = Page(report(runs, tmp_path / "r.html"))
@@ -281,7 +414,7 @@ def test_runs_of_different_tests_are_not_ranked(tmp_path: Path) -> None:
     assert 'class="best"' not in shown.source
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("plain")
 def test_several_runs_without_rmse(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / name, times=1, shape=(16, 24), system=name) for name in "ab"]
     for run in runs:
@@ -317,7 +450,7 @@ def test_run_that_measured_nothing_yet_says_so(tmp_path: Path) -> None:
     shown = Page(report([run], tmp_path / "r.html"))
     assert "Nothing has been measured during training yet." in shown.text
     assert "t2m at 1 more time" in shown.text
-    assert len(shown.all("img")) == 2 * (2 + 1 + 1)
+    assert len(shown.all("img")) == 2 * (2 + 1 + 4)  # difference, errors, profile, spectra, quantiles
 
 
 def test_too_large_a_page_takes_fewer_dots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -358,7 +491,7 @@ def test_palette_of_maps_keeps_their_colours(samples: xr.Dataset) -> None:
     assert np.percentile(difference, 99) <= 8  # of 255
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("plain")
 def test_existing_report_survives_a_failure(tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "r.html"
     out.write_text("old")

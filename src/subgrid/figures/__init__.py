@@ -1,4 +1,4 @@
-"""Figures of a run: maps, centre-row profile, power spectra, training curves; of drawn fields a gallery and histograms.
+"""Figures of a run: maps, profile, spectra, quantiles, errors by place and time, ranks, training; of drawn fields a gallery.
 
 Arrays and tables in, `matplotlib.figure.Figure` out. Only matplotlib's object interface is used, so that no
 figure stays behind in a global list. A system keeps one colour and one dash pattern in every figure: truth
@@ -10,16 +10,22 @@ from subgrid.figures.fields import maps, rmse_at
 from subgrid.figures.lines import NothingToDrawError, curves, profile, spectra
 from subgrid.figures.sets import gallery, histograms
 from subgrid.figures.style import TRUTH, pretty_units, reading_order, system_styles, time_text
+from subgrid.figures.verification import difference_map, error_cycle, error_map, quantile_quantile, rank_histogram
 
 __all__ = [
     "TRUTH",
     "NothingToDrawError",
     "curves",
+    "difference_map",
+    "error_cycle",
+    "error_map",
     "gallery",
     "histograms",
     "maps",
     "pretty_units",
     "profile",
+    "quantile_quantile",
+    "rank_histogram",
     "reading_order",
     "rmse_at",
     "spectra",

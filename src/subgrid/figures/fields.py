@@ -64,13 +64,14 @@ def field_scale(truth: Array) -> tuple[str, Normalize]:
     return "viridis", Normalize(low, high if high > low else low + 1.0)
 
 
-def _error_scale(errors: Array) -> Normalize:
+def error_scale(errors: Array) -> Normalize:
+    """Colour limits of what is never negative: 0 to the robust upper limit."""
     finite = errors[np.isfinite(errors)]
     top = float(np.percentile(finite, ROBUST_PERCENT[1])) if finite.size else 0.0
     return Normalize(0.0, top if top > 0 else 1.0)
 
 
-def _draw(ax: Axes, data: xr.DataArray, cells: tuple[int, int], cmap: str, norm: Normalize) -> ScalarMappable:
+def draw_field(ax: Axes, data: xr.DataArray, cells: tuple[int, int], cmap: str, norm: Normalize) -> ScalarMappable:
     """Draw `data` (y, x) as its own cells, to scale, with labelled ticks.
 
     Args:
@@ -102,12 +103,19 @@ def _draw(ax: Axes, data: xr.DataArray, cells: tuple[int, int], cmap: str, norm:
     return mesh
 
 
+def even_scale(differences: Array) -> Normalize:
+    """Colour limits as far below zero as above: the robust upper limit of the differences' size."""
+    top = error_scale(abs(differences)).vmax
+    assert top is not None
+    return Normalize(-top, top)
+
+
 def _stretch(latitude: Array) -> float:
     cosine = float(np.cos(np.deg2rad(latitude.mean())))
     return min(1.0 / max(cosine, 1e-6), MAX_LATITUDE_STRETCH)
 
 
-def _shape(field: xr.DataArray) -> float:
+def panel_shape(field: xr.DataArray) -> float:
     """Height over width of a panel, held between a strip and a column."""
     y_dim, x_dim = (str(dim) for dim in field.dims[-2:])
     (y, _, kind), (x, _, _) = (coordinate(field, dim, field.sizes[dim]) for dim in (y_dim, x_dim))
@@ -116,8 +124,15 @@ def _shape(field: xr.DataArray) -> float:
     return float(np.clip(height * (_stretch(y) if kind == "latitude" else 1.0) / float(width), 0.3, 1.8))
 
 
-class _Sheet:
-    """Panels of one size, placed in inches, so that rows and columns align whatever the field's shape."""
+class Sheet:
+    """Panels of one size, placed in inches, so that rows and columns align whatever the field's shape.
+
+    Attributes:
+        left: room for the tick labels left of the first column, in inches.
+        panel: width of a panel.
+        high: height of a panel.
+        figure: what the panels are on.
+    """
 
     def __init__(self, width: float, rows: int, columns: int, shape: float, tops: Sequence[float], foot: float) -> None:
         """Lay the sheet out; `tops` is the space over each row, `foot` that under the last one (inches)."""
@@ -150,7 +165,7 @@ class _Sheet:
         ax.tick_params(labelleft=left, labelbottom=below)
         return ax
 
-    def headline(self, variable: str, field: xr.DataArray, when: str, narrow: bool) -> None:
+    def headline(self, variable: str, field: xr.DataArray, when: str, *, narrow: bool) -> None:
         """Write variable, its long name and the time at the upper left."""
         long_name = str(field.attrs.get("long_name", ""))
         named = f"{variable}: {long_name}" if long_name and long_name != variable else variable
@@ -194,26 +209,26 @@ def maps(samples: xr.Dataset, variable: str, time: int, *, narrow: bool = False)
     truth = field.sel(system=TRUTH, drop=True)
     errors = abs(field.sel(system=systems) - truth)
     rmse, units = rmse_at(samples, variable, time), pretty_units(str(field.attrs.get("units", "")))
-    (cmap, norm), error_norm = field_scale(truth.values), _error_scale(errors.values)
+    (cmap, norm), error_norm = field_scale(truth.values), error_scale(errors.values)
     cells = (truth.shape[0], truth.shape[1])
 
     count = len(systems)
     rows, columns = (count + 1, 2) if narrow else (2, count + 2)
     tops = [1.1, *[0.58] * count] if narrow else [0.95, 0.62]
-    sheet = _Sheet(5.2 if narrow else 12.8, rows, columns, _shape(field), tops, 1.5 if narrow else 0.5)
-    sheet.headline(variable, field, time_text(samples["valid_time"].values[time]), narrow)
+    sheet = Sheet(5.2 if narrow else 12.8, rows, columns, panel_shape(field), tops, 1.5 if narrow else 0.5)
+    sheet.headline(variable, field, time_text(samples["valid_time"].values[time]), narrow=narrow)
     first_ax = sheet.add(0, 0, "coarse input", _size(coarse), left=True, below=not narrow)
-    image = _draw(first_ax, coarse, cells, cmap, norm)
+    image = draw_field(first_ax, coarse, cells, cmap, norm)
     truth_ax = sheet.add(0, 1, "truth", _size(truth), left=False, below=not narrow)
-    _draw(truth_ax, truth, cells, cmap, norm)
+    draw_field(truth_ax, truth, cells, cmap, norm)
     for i, name in enumerate(systems):
         at, error_at = ((i + 1, 0), (i + 1, 1)) if narrow else ((0, i + 2), (1, i + 2))
         ends = narrow and i == count - 1
         note = f"RMSE {rmse[name]:#.3g}".rstrip(".") + (f" {units}" if units else "")
         ax = sheet.add(*at, name, note, left=narrow, below=ends)
-        _draw(ax, field.sel(system=name, drop=True), cells, cmap, norm)
+        draw_field(ax, field.sel(system=name, drop=True), cells, cmap, norm)
         ax = sheet.add(*error_at, f"|{name} − truth|", "", left=i == 0 and not narrow, below=ends or not narrow)
-        error_image = _draw(ax, errors.sel(system=name, drop=True), cells, "magma_r", error_norm)
+        error_image = draw_field(ax, errors.sel(system=name, drop=True), cells, "magma_r", error_norm)
 
     sheet.axis_names(field)
     top = 0.85 if narrow else sheet.bottom(1) + sheet.high / 2 + 0.35

@@ -31,7 +31,7 @@ from subgrid.figures.style import (
 
 
 class NothingToDrawError(ValueError):
-    """A history without a single measured value."""
+    """Nothing was measured that the figure shows."""
 
 
 def panels(count: int, heights: Sequence[float], *, columns: int = 1, width: float = 6.4) -> tuple[Figure, list[Axes]]:

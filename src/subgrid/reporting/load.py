@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,10 @@ from subgrid.errors import RunError
 
 _RUN_FILES = ("config.json", "provenance.json", "history.csv")
 _EVALUATION_FILES = ("scores.csv", "samples.nc", "spectra.nc", "evaluation.json")
+_FIELDS_OF_SCORES = ("cells", "quantiles", "cycles", "ranks")  # NetCDF, where the evaluation had what they need
 _SCORE_COLUMNS = ("system", "variable", "score", "value", "units", "convention")
+_NUMBERS = ("value", "lower", "upper")
+ALL = "all"  # group of the scores over all times and cells
 
 
 @dataclass(frozen=True)
@@ -29,10 +33,14 @@ class Run:
         provenance: versions, seed, command and so on.
         evaluation: the evaluation's own facts.
         history: one row per logged update.
-        scores: long form, columns system, variable, score, value, units, convention.
+        scores: long form, columns system, variable, score, value, lower, upper, units, group, standing, convention.
         samples: `V(system, valid_time, y, x)` and `V_coarse`.
         spectra: `V(system, wavelength)`.
         histograms: `V(system, V_bin)` of a system that draws from noise, else None.
+        cells: `V_rmse(system, y, x)` and `V_bias`, or None.
+        quantiles: `V(system, probability)`, or None.
+        cycles: `V_rmse_hour(system, hour)` and the like, or None.
+        ranks: `V(system, rank)` of ensembles, or None.
     """
 
     path: Path
@@ -44,6 +52,24 @@ class Run:
     samples: xr.Dataset
     spectra: xr.Dataset
     histograms: xr.Dataset | None = None
+    cells: xr.Dataset | None = None
+    quantiles: xr.Dataset | None = None
+    cycles: xr.Dataset | None = None
+    ranks: xr.Dataset | None = None
+
+    @property
+    def overall(self) -> pd.DataFrame:
+        """The scores over all times and cells."""
+        return self.scores[self.scores["group"] == ALL]
+
+    @property
+    def notes(self) -> list[str]:
+        """What the evaluation left out, and why."""
+        said = [str(note) for note in self.evaluation.get("notes", [])]
+        if self.histograms is None and self.cells is None:
+            command = shlex.join(["subgrid", "evaluate", str(self.path)])
+            said.append(f"evaluated by an earlier version; `{command}` adds intervals, error maps and quantiles")
+        return said
 
     @property
     def system(self) -> str:
@@ -70,11 +96,8 @@ def load_run(path: Path) -> Run:
     if missing:
         command = shlex.join(["subgrid", "evaluate", str(path)])
         raise RunError(f"{path} is not evaluated: it has no {', '.join(missing)}; run `{command}` first.")
-    text = dict.fromkeys(set(_SCORE_COLUMNS) - {"value"}, str)
     read = {
-        "scores": lambda file: pd.read_csv(
-            file, dtype=text, keep_default_na=False, na_values={"value": ["", "nan", "NaN"]}
-        ),
+        "scores": _scores,
         "samples": _dataset,
         "spectra": _dataset,
         "evaluation": _json,
@@ -88,7 +111,19 @@ def load_run(path: Path) -> Run:
     history = _read(path / "history.csv", pd.read_csv)
     if parts["evaluation"].get("unpaired"):
         parts["histograms"] = _read(folder / "histograms.nc", _dataset)
+    else:
+        there = [name for name in _FIELDS_OF_SCORES if (folder / f"{name}.nc").is_file()]
+        parts |= {name: _read(folder / f"{name}.nc", _dataset) for name in there}
     return Run(path=path, config=config, provenance=provenance, history=history, **parts)
+
+
+def _scores(path: Path) -> pd.DataFrame:
+    """The table as text but for the numbers; sets of fields and older evaluations have neither groups nor intervals."""
+    gaps = {name: ["", "nan", "NaN"] for name in _NUMBERS}
+    table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=gaps)
+    absent: dict[str, Any] = {"lower": math.nan, "upper": math.nan, "group": ALL, "standing": ""}
+    table = table.assign(**{name: value for name, value in absent.items() if name not in table})
+    return table.astype({name: float for name in _NUMBERS if name in table})
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,21 +21,14 @@ from subgrid import figures
 from subgrid.errors import RunError
 from subgrid.files import replacing
 from subgrid.reporting.load import Run, load_run
-from subgrid.reporting.numbers import listed, run_labels, score_table, summary, verdict
+from subgrid.reporting.numbers import run_labels, summary, verdict
+from subgrid.reporting.pictures import curves_of, sections_of
+from subgrid.reporting.tables import score_tables
 
 MAX_BYTES = 5_000_000
 START_DPI = 96
 LEAST_DPI = 40
 GREYS = 32  # of the 256 colours in the image of a map, for its text and lines
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure as it stands in the page: `narrow` replaces `wide` on a phone."""
-
-    wide: Figure
-    alt: str
-    narrow: Figure | None = None
 
 
 def verdict_of(run: str | Path) -> str:
@@ -124,7 +116,7 @@ def _page(runs: Sequence[Run]) -> dict[str, Any]:
     return {
         "title": title,
         "verdict": verdict(runs[0]) if one else summary(runs, labels),
-        "table": score_table(runs, labels),
+        "scores": score_tables(runs, labels),
         "runs": [_section(run, label) for run, label in zip(runs, labels, strict=True)],
         "start_dpi": START_DPI,
         "max_megabytes": MAX_BYTES // 1_000_000,
@@ -132,21 +124,14 @@ def _page(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _section(run: Run, label: str) -> dict[str, Any]:
-    paired = run.histograms is None
-    times = [figures.time_text(value) for value in run.samples["valid_time"].values] if paired else []
-    shown = {name: [(when, _map_picture(run, name, i)) for i, when in enumerate(times)] for name in run.variables}
     return {
         "label": label,
         "system": run.system,
         "verdict": verdict(run),
         "facts": _facts(run),
-        "paired": paired,
-        "maps": shown if paired else {},
-        "galleries": {} if paired else {name: _gallery_picture(run, name) for name in run.variables},
-        "histograms": {} if paired else {name: _histogram_picture(run, name) for name in run.variables},
-        "profiles": {name: _profile_picture(run, name, times[0]) for name in run.variables} if paired else {},
-        "spectra": {name: _spectra_picture(run, name) for name in run.variables},
-        "curves": _curves_picture(run),
+        "paired": run.histograms is None,
+        "sections": sections_of(run),
+        "curves": curves_of(run),
         "settings": _groups(run.config),
         "provenance": {key.replace("_", " "): _provenance(key, value) for key, value in run.provenance.items()},
     }
@@ -172,59 +157,6 @@ def _between(about: dict[str, Any]) -> str:
     """How far interpolated weights are from those of the content stage; older evaluations do not say."""
     share = about.get("interpolate")
     return "" if share is None else f", {share:g} of the way there from “content”"
-
-
-def _map_picture(run: Run, variable: str, time: int) -> Picture:
-    field = run.samples[variable]
-    units = figures.pretty_units(str(field.attrs.get("units", "")))
-    rmse = figures.rmse_at(run.samples, variable, time).items()
-    systems = ", ".join(f"{name} (RMSE {value:.3g} {units})".replace(" )", ")") for name, value in rmse)
-    when = figures.time_text(run.samples["valid_time"].values[time])
-    return Picture(
-        wide=figures.maps(run.samples, variable, time),
-        # the further times are folded away: one form of each keeps the file small and quick to write
-        narrow=figures.maps(run.samples, variable, time, narrow=True) if time == 0 else None,
-        alt=f"Maps of {variable} at {when}: coarse input, truth, {systems}, and each system's absolute error.",
-    )
-
-
-def _gallery_picture(run: Run, variable: str) -> Picture:
-    wide, narrow = (figures.gallery(run.samples, variable, run.system, narrow=form) for form in (False, True))
-    count = run.samples.sizes["realization"]
-    return Picture(
-        wide=wide, narrow=narrow, alt=f"{count} true fields of {variable}; below, {count} that {run.system} drew."
-    )
-
-
-def _histogram_picture(run: Run, variable: str) -> Picture:
-    assert run.histograms is not None
-    alt = f"Density of the values of {variable}: truth, {_names(run)}; below, the same on a logarithmic axis."
-    return Picture(wide=figures.histograms(run.histograms, variable), alt=alt)
-
-
-def _names(run: Run) -> str:
-    return listed([n for n in figures.reading_order(run.samples["system"].values) if n != figures.TRUTH], " and ")
-
-
-def _profile_picture(run: Run, variable: str, when: str) -> Picture:
-    alt = f"Lines of {variable} along the centre row at {when}: truth, {_names(run)}; below, each minus truth."
-    return Picture(wide=figures.profile(run.samples, variable, 0), alt=alt)
-
-
-def _spectra_picture(run: Run, variable: str) -> Picture:
-    alt = f"Mean power of {variable} against wavelength: truth, {_names(run)}; below, each divided by the truth's."
-    return Picture(wide=figures.spectra(run.spectra, variable), alt=alt)
-
-
-def _curves_picture(run: Run) -> Picture | None:
-    """The training curves; None for a run that has not measured anything yet."""
-    try:
-        wide, narrow = figures.curves(run.history), figures.curves(run.history, narrow=True)
-    except figures.NothingToDrawError:
-        return None
-    panels = ", ".join(ax.get_ylabel() for ax in wide.axes)
-    alt = f"Curves over {int(run.history['step'].max()):,} updates: {panels}."
-    return Picture(wide=wide, narrow=narrow, alt=alt)
 
 
 def _groups(config: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:

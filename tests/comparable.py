@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 import xarray as xr
 
+from subgrid import comparison
+
 RNG_ROWS, RNG_COLUMNS = 20, 24
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_resamples() -> Iterator[None]:
+    """Intervals rough and quick; tests of the bootstrap itself are elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "NUM_RESAMPLES", 100)
+        yield
 
 
 def winds(

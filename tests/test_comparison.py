@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scores.probability import crps_for_ensemble
 
-from comparable import area, disturbed, ensemble, look_up, same_values, winds
+from comparable import area, disturbed, ensemble, few_resamples, look_up, same_values, winds  # noqa: F401
 from subgrid import comparison, scoring
 from subgrid.areas import regions, whole_area
 from subgrid.comparison import PROBABILITIES, Comparison

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from comparable import disturbed, ensemble, look_up, same_values, winds
+from comparable import disturbed, ensemble, few_resamples, look_up, same_values, winds  # noqa: F401
 from subgrid import scoring
 from subgrid.data.alignment import wind_pair
 from subgrid.data.grid import coarsen

@@ -71,6 +71,7 @@ class Comparison:
         """
         self._folder, self._systems, self._question, self._grid = folder, list(systems), question, grid
         self._options: dict[str, Any] = {"by": check_groupings(by), "level": level, "block": block}
+        self._options["num_resamples"] = NUM_RESAMPLES
         check_options(level, block, NUM_RESAMPLES, num_times)
         whole = whole_area(grid)
         self._areas = {ALL: whole} | (regions(grid) if "region" in self._options["by"] else {})

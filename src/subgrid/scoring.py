@@ -53,8 +53,7 @@ def score(
 ) -> pd.DataFrame:
     """Score a prediction, and baselines beside it, against a reference on the same grid.
 
-    Times that all have are compared. Members are taken along `realization`. Cells where the reference is missing are left out.
-    Where the grid is in degrees, cells count by their area.
+    Times that all have are compared, members along `realization`, cells where the reference has a value, by area on a sphere.
 
     Args:
         prediction: files or an open Dataset.
@@ -161,7 +160,7 @@ def _describe(
 ) -> Variable:
     """Range and moments of the whole reference, streamed."""
     field = truth[name].astype(np.float64)
-    with dask.config.set(scheduler="synchronous"):
+    with dask.config.set(scheduler="synchronous"), np.errstate(invalid="ignore"):  # no value at all is refused below
         found = xr.Dataset({key: getattr(field, key)() for key in ("min", "max", "mean", "std")}).compute()
     low, high, mean, std = (float(found[key]) for key in ("min", "max", "mean", "std"))
     if not np.isfinite([low, high]).all():

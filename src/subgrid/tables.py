@@ -30,7 +30,7 @@ def show_scores(scores: pd.DataFrame, *, every: bool = False) -> None:
         scores: as `evaluate` and `score` give them; columns `lower`, `upper`, `standing`, `group` may be missing.
         every: all scores and groups, not the main ones of all times and cells alone.
     """
-    absent = {"lower": math.nan, "upper": math.nan, "standing": "", "group": ALL}
+    absent: dict[str, Any] = {"lower": math.nan, "upper": math.nan, "standing": "", "group": ALL}
     full = scores.assign(**{name: value for name, value in absent.items() if name not in scores})
     shown = full if every or not full.score.isin(MAIN).any() else full[full.score.isin(MAIN) & (full.group == ALL)]
     console = Console()

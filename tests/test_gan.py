@@ -295,6 +295,14 @@ def test_evaluation_compares_sets(gan_run: Path, tmp_path: Path) -> None:
     assert about["unpaired"] and about["weights"] == "last"
 
 
+def test_the_screen_shows_all_scores_of_sets(
+    gan_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app(args=["evaluate", str(gan_run), "--out", str(tmp_path)], standalone_mode=False)
+    said = capsys.readouterr().out
+    assert all(name in said for name in SET_SCORES) and "more rows" not in said
+
+
 def test_the_report_shows_sets(gan_run: Path, tiny_run: Path, tmp_path: Path) -> None:
     evaluate(gan_run)
     page = report([gan_run], tmp_path / "page.html").read_text()

@@ -32,7 +32,8 @@ def show_scores(scores: pd.DataFrame, *, every: bool = False) -> None:
     """
     absent: dict[str, Any] = {"lower": math.nan, "upper": math.nan, "standing": "", "group": ALL}
     full = scores.assign(**{name: value for name, value in absent.items() if name not in scores})
-    shown = full if every or not full.score.isin(MAIN).any() else full[full.score.isin(MAIN) & (full.group == ALL)]
+    main = full.score.isin(MAIN) & (full.group == ALL)
+    shown = full if every or "group" not in scores or not main.any() else full[main]  # sets of fields have few scores
     console = Console()
     _print_whole(console, shown)
     if shown.standing.isin([BEST]).any():

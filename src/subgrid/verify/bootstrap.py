@@ -230,8 +230,10 @@ def _influence(deviations: FloatArray, mean: FloatArray, finish: Finish) -> Floa
 def _windows(
     values: FloatArray, deviations: FloatArray, influence: FloatArray, starts: IntArray, length: int
 ) -> _Windows:
-    columns = np.concatenate([deviations, influence[:, None]], axis=1)
-    running = np.concatenate([np.zeros((1, columns.shape[1])), np.cumsum(columns, axis=0)])
+    num_times, num_parts = deviations.shape
+    running = np.zeros((num_times + 1, num_parts + 1))  # in place: of ten years of hours a copy is large
+    np.cumsum(deviations, axis=0, out=running[1:, :-1])
+    np.cumsum(influence, out=running[1:, -1])
     begins, ends = [], []
     for first, after in zip(starts, np.append(starts[1:], len(deviations)), strict=True):
         end = np.arange(first + 1, after + length)

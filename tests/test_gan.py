@@ -295,9 +295,7 @@ def test_evaluation_compares_sets(gan_run: Path, tmp_path: Path) -> None:
     assert about["unpaired"] and about["weights"] == "last"
 
 
-def test_the_screen_shows_all_scores_of_sets(
-    gan_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_screen_shows_all_scores_of_sets(gan_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     app(args=["evaluate", str(gan_run), "--out", str(tmp_path)], standalone_mode=False)
     said = capsys.readouterr().out
     assert all(name in said for name in SET_SCORES) and "more rows" not in said

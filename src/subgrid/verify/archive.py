@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from subgrid.verify.checks import FloatArray
 
 Key = tuple[str, str, str]  # area, variable, score
+TIMES_AT_ONCE = 512  # read together
 CLOCK = ("second", "month", "hour")  # of each time: seconds since 1970 of its own calendar, month 1 to 12, hour 0 to 23
 
 
@@ -101,6 +102,34 @@ class PartsReader:
         area, variable, score = key
         values = self._file.groups[area].groups[variable].variables[score][:]
         return np.ma.filled(values, np.nan).astype(np.float64)
+
+    def read_units(self, key: Key, chosen: NDArray[np.intp], starts: NDArray[np.intp]) -> tuple[FloatArray, FloatArray]:
+        """Means over units of neighbouring times, read a few at a time.
+
+        Args:
+            key: (area, variable, score).
+            chosen: indices of the times that count, ascending.
+            starts: positions in `chosen` at which a unit begins, ascending from 0.
+
+        Returns:
+            Mean parts of each unit (system, num_units, num_parts), and of all chosen times (system, num_parts).
+        """
+        area, variable, score = key
+        values = self._file.groups[area].groups[variable].variables[score]
+        ends = np.append(starts[1:], chosen.size)
+        units = np.empty((len(self.systems), starts.size, values.shape[2]))
+        total = np.zeros((len(self.systems), values.shape[2]))
+        first = 0
+        while first < starts.size:
+            last = int(np.searchsorted(ends, starts[first] + TIMES_AT_ONCE, side="right"))
+            last = max(first + 1, last)
+            inside = chosen[starts[first] : ends[last - 1]]
+            held = np.ma.filled(values[:, inside[0] : inside[-1] + 1], np.nan)[:, inside - inside[0]]
+            sums = np.add.reduceat(held, starts[first:last] - starts[first], axis=1)
+            units[:, first:last] = sums / (ends[first:last] - starts[first:last])[:, None]
+            total += sums.sum(axis=1)
+            first = last
+        return units, total / chosen.size
 
     def __enter__(self) -> PartsReader:
         return self

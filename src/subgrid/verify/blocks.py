@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -69,6 +70,24 @@ def find_breaks(times: ArrayLike) -> IntArray:
             "Sort the times, and each one's parts with it."
         )
     return np.nonzero(steps > 1.5 * np.median(steps))[0] + 1 if len(steps) else np.empty(0, np.intp)
+
+
+def merge_times(times: ArrayLike, most: int) -> tuple[IntArray, IntArray, int]:
+    """Put neighbouring times together where a series is so long that not each of them is needed for an interval.
+
+    Args:
+        times: (time,), as for `find_breaks`.
+        most: how many units there may be, about; a series of no more times is left as it is.
+
+    Returns:
+        Positions at which a unit of neighbouring times begins, none of them across a break; the units that begin a new run
+        after a break; the usual number of times in a unit.
+    """
+    values = np.asarray(times)
+    breaks, size = find_breaks(values), -(-values.size // most)
+    edges = [0, *breaks.tolist(), values.size]
+    runs = [np.arange(a, b, size, dtype=np.intp) for a, b in itertools.pairwise(edges)]
+    return np.concatenate(runs), np.cumsum([run.size for run in runs[:-1]], dtype=np.intp), size
 
 
 def check_parts(parts: FloatArray, breaks: ArrayLike | None) -> tuple[FloatArray, IntArray]:

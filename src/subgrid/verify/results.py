@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from subgrid.errors import ConfigError, nearest
 from subgrid.verify.archive import Key, PartsReader
-from subgrid.verify.blocks import IntArray, find_breaks
+from subgrid.verify.blocks import IntArray, merge_times
 from subgrid.verify.bootstrap import Interval, intervals, paired
 from subgrid.verify.checks import FloatArray
 from subgrid.verify.score import Score
@@ -25,6 +25,7 @@ BY = ("season", "hour", "region")
 SEASONS = {"DJF": (12, 1, 2), "MAM": (3, 4, 5), "JJA": (6, 7, 8), "SON": (9, 10, 11)}
 BEST, TIED, WORSE, OPEN = "best", "not told apart", "worse", ""
 NUM_RESAMPLES = 1000
+MOST_UNITS = 2000  # of times that an interval is drawn from; in longer series neighbours are averaged first
 
 
 def score_table(
@@ -65,10 +66,10 @@ def score_table(
         area = key[0]
         if area != ALL and "region" not in by:
             continue
-        parts, task = reader.read(key), tasks[key]
-        groups = _groups(reader, by) if area == ALL else [(f"region {area}", slice(None))]
+        every = np.arange(reader.clock("second").size)
+        groups = _groups(reader, by) if area == ALL else [(f"region {area}", every)]
         for group, chosen in groups:
-            found, reasons = _rows(parts[:, chosen], task, reader, group, chosen, options)
+            found, reasons = _rows(reader, key, tasks[key], group, chosen, options)
             rows += found
             for reason in reasons:
                 refused[reason] = refused.get(reason, 0) + 1
@@ -90,9 +91,9 @@ def check_groupings(by: Iterable[str]) -> list[str]:
     return names
 
 
-def _groups(reader: PartsReader, by: Sequence[str]) -> Iterator[tuple[str, slice | NDArray[np.intp]]]:
+def _groups(reader: PartsReader, by: Sequence[str]) -> Iterator[tuple[str, NDArray[np.intp]]]:
     """All times, then those of each season and hour that occur."""
-    yield ALL, slice(None)
+    yield ALL, np.arange(reader.clock("second").size)
     if "season" in by:
         months = reader.clock("month")
         for name, of_season in SEASONS.items():
@@ -105,27 +106,29 @@ def _groups(reader: PartsReader, by: Sequence[str]) -> Iterator[tuple[str, slice
 
 
 def _rows(
-    parts: FloatArray,
-    task: Task,
     reader: PartsReader,
+    key: Key,
+    task: Task,
     group: str,
-    chosen: slice | NDArray[np.intp],
+    chosen: NDArray[np.intp],
     options: Mapping[str, Any],
 ) -> tuple[list[tuple[object, ...]], list[str]]:
     """A row a system for one score in one group, and why intervals are missing."""
-    score, block, num_times = task.score, options["block"], parts.shape[1]
+    score, block, num_times = task.score, options["block"], chosen.size
+    starts, breaks, size = merge_times(reader.clock("second")[chosen], MOST_UNITS)
+    parts, mean = reader.read_units(key, chosen, starts)
     if block is not None and block > max(1, num_times // 3):  # long enough for all times, too long for this group
         reason = f"blocks of {block} times take {3 * block} or more, {group} has {num_times}"
-        found = [Interval(float(score.finish(one.mean(axis=0))), math.nan, math.nan, 0, reason) for one in parts]
+        found = [Interval(math.nan, math.nan, math.nan, 0, reason)] * len(parts)
         standings = [OPEN] * len(found)
     else:
-        breaks = find_breaks(reader.clock("second")[chosen])
+        options = {**options, "block": None if block is None else max(1, round(block / size))}
         found = [intervals(one, score.finish, breaks=breaks, **options) for one in parts]
         standings = _standings(parts, found, score, breaks, options)
     task_of = (task.variable, task.score.name)
     rows: list[tuple[object, ...]] = [
-        (system, *task_of, one.value, one.lower, one.upper, task.units, group, standing, task.said)
-        for system, one, standing in zip(reader.systems, found, standings, strict=True)
+        (system, *task_of, float(score.finish(all_of_it)), one.lower, one.upper, task.units, group, standing, task.said)
+        for system, one, standing, all_of_it in zip(reader.systems, found, standings, mean, strict=True)
     ]
     return rows, [one.reason for one in found if one.reason]
 

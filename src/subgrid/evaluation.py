@@ -86,7 +86,7 @@ def evaluate(
     systems = {opened.config.system: generator} | {mode: _baseline(opened, mode) for mode in BASELINES}
     positions, by = data.positions("test"), list(by)
     areas = regions(data.hr) if "region" in by else None
-    comparison = Comparison(folder, list(systems), _question(opened, data), data.hr, areas)
+    comparison = Comparison(folder, list(systems), question_of(opened, data), data.hr, areas)
     sums = _Sums()
     try:
         for block_times in _blocks(data, positions):
@@ -112,8 +112,8 @@ def evaluate(
     return table
 
 
-def _question(run: Run, data: Store) -> Question:
-    """What is compared: all variables, with the training truth's ranges."""
+def question_of(run: Run, data: Store) -> Question:
+    """What an evaluation compares: all variables, with the training truth's ranges."""
     variables = []
     for name in run.variables:
         known = run.statistics[name]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,21 +80,21 @@ def collect(plan: Plan, jobs: Sequence[Job], *, level: float = 0.95) -> pd.DataF
         if not one.jobs:
             rows.append({"arm": one.name, "num_seeds": 0, "note": said})
             continue
-        for quantity in one.tables[0]:
-            row = _summary(one, quantity) | {
-                "arm": one.name,
-                "variable": quantity[0],
-                "score": quantity[1],
-                "note": said,
-            }
-            rows.append(row | _difference(one, reference, quantity, kinds.get(quantity), said, level))
+        with _paired(one, reference) as pairs:
+            for quantity in one.tables[0]:
+                names = {"arm": one.name, "variable": quantity[0], "score": quantity[1]}
+                found = _difference(pairs, quantity, kinds.get(quantity), level)
+                notes = [part for part in (said, found.pop("note", None)) if part]
+                rows.append(names | _summary(one, quantity) | found | {"note": "; ".join(notes)})
     seeds = [f"seed_{seed}" for seed in plan.seeds]
-    return pd.DataFrame(rows).reindex(
+    table = pd.DataFrame(rows).reindex(
         columns=[
             "arm", "variable", "score", "units", "mean", "spread", "num_seeds", *seeds, "difference", "lower", "upper",
             "num_pairs", "told_apart", "verdict", "note", "convention",
         ]
     )  # fmt: skip
+    words = ["variable", "score", "units", "told_apart", "verdict", "note", "convention"]
+    return table.fillna(dict.fromkeys(words, ""))
 
 
 def costs(jobs: Sequence[Job]) -> pd.DataFrame:
@@ -178,33 +179,58 @@ def _parts(job: Job) -> Path:
     return Path(job.out) / "evaluation" / "parts.nc"
 
 
-def _difference(
-    one: Scored, reference: Scored, quantity: Quantity, score: Score | None, said: str, level: float
-) -> dict[str, Any]:
-    """The columns that compare with the reference arm."""
-    if one.name == reference.name or score is None:
-        return {}
-    pairs = _pairs(one, reference)
-    refused = _refusal(one, reference, quantity) if pairs else "no seed of both was finished"
-    found = None if refused else _read_pairs(pairs, one.system, reference.system, quantity)
-    if found is None:
-        refused = refused or "not the same times in all runs, or no parts kept"
-        return {"num_pairs": len(pairs), "note": "; ".join(part for part in (said, refused) if part)}
-    ours, theirs, breaks = found
-    gap = paired_over_seeds(ours, theirs, score.finish, level=level, breaks=breaks)
-    told = gap.told_apart
-    return {
-        "difference": gap.value,
-        "lower": gap.lower,
-        "upper": gap.upper,
-        "num_pairs": len(pairs),
-        "told_apart": "" if told is None else "yes" if told else "no",
-        "verdict": _verdict(gap, score, ours, theirs, {"level": level, "breaks": breaks}),
-        "note": "; ".join(part for part in (said, gap.reason) if part),
-    }
+@dataclass(frozen=True)
+class _Pairs:
+    """Runs of an arm beside the reference's, with their parts open.
+
+    Attributes:
+        num: of pairs; 0 where the arm is the reference itself.
+        sides: of the arm and of the reference: each run's parts, and which system's are its.
+        shared: what all of them kept.
+        breaks: times after a gap.
+        conventions: of the arm and of the reference, by quantity.
+        refused: why they cannot be paired; empty where they can.
+    """
+
+    num: int
+    sides: tuple[list[tuple[PartsReader, int]], list[tuple[PartsReader, int]]]
+    shared: frozenset[Quantity]
+    breaks: Any
+    conventions: tuple[dict[Quantity, str], dict[Quantity, str]]
+    refused: str
+
+    def read(self, quantity: Quantity) -> tuple[list[FloatArray], list[FloatArray]]:
+        """Parts of each run of both sides, (time, part)."""
+        ours, theirs = ([reader.read((ALL, *quantity))[i] for reader, i in side] for side in self.sides)
+        return ours, theirs
 
 
-def _pairs(one: Scored, reference: Scored) -> list[tuple[Job, Job]]:
+@contextmanager
+def _paired(one: Scored, reference: Scored) -> Iterator[_Pairs]:
+    """Open the parts of all runs that are set side by side."""
+    pairs = _equal_seeds(one, reference)
+    refused = _refusal(one, reference) if pairs else "no seed of both was finished"
+    sides: tuple[list[tuple[PartsReader, int]], list[tuple[PartsReader, int]]] = ([], [])
+    with ExitStack() as stack:
+        for pair in [] if refused or one.name == reference.name else pairs:
+            for job, system, side in zip(pair, (one.system, reference.system), sides, strict=True):
+                reader = stack.enter_context(PartsReader(_parts(job)))
+                side.append((reader, reader.systems.index(system)))
+        readers = [reader for side in sides for reader, _ in side]
+        clocks = [reader.clock("second") for reader in readers]
+        if any(not np.array_equal(clock, clocks[0]) for clock in clocks):
+            refused = "not the same test times as the reference"
+        kept = [{key[1:] for key in reader.all_keys() if key[0] == ALL} for reader in readers]
+        shared = frozenset(set.intersection(*kept)) if kept else frozenset()
+        breaks = find_breaks(clocks[0]) if clocks else None
+        said = tuple(
+            {q: str(row["convention"]) for q, row in (arm.tables or ({},))[0].items()} for arm in (one, reference)
+        )
+        num = 0 if one.name == reference.name else len(pairs)
+        yield _Pairs(num, sides, shared, breaks, (said[0], said[1]), refused)
+
+
+def _equal_seeds(one: Scored, reference: Scored) -> list[tuple[Job, Job]]:
     """Runs of equal seed; a baseline beside each run of the reference."""
     if one.baseline:
         return [(one.jobs[0], job) for job in reference.jobs]
@@ -212,37 +238,40 @@ def _pairs(one: Scored, reference: Scored) -> list[tuple[Job, Job]]:
     return [(job, theirs[job.seed]) for job in one.jobs if job.seed in theirs]
 
 
-def _refusal(one: Scored, reference: Scored, quantity: Quantity) -> str:
-    """Why an arm's score cannot be set against the reference's; empty where it can."""
+def _refusal(one: Scored, reference: Scored) -> str:
+    """Why an arm cannot be set against the reference at all; empty where it can."""
     ours, theirs = (arm.jobs[0].config["data"] for arm in (one, reference))
     other = [key for key in SAME_TRUTH if ours.get(key) != theirs.get(key)]
     if other:
         return f"another truth: data.{other[0]} differs"
-    if quantity not in reference.tables[0]:
-        return "the reference has no such score"
-    conventions = [arm.tables[0][quantity]["convention"] for arm in (one, reference)]
-    return "" if conventions[0] == conventions[1] else "another convention than the reference's"
+    kept = all(_parts(job).is_file() for arm in (one, reference) for job in arm.jobs)
+    return "" if kept else "fields drawn from noise have no truth of their own to be paired over"
 
 
-def _read_pairs(
-    pairs: Sequence[tuple[Job, Job]], system: str, reference: str, quantity: Quantity
-) -> tuple[list[FloatArray], list[FloatArray], Any] | None:
-    """Parts of both at the same times and the breaks between these; None where a run kept no such parts, or other times."""
-    clocks: list[Any] = []
-    sides: tuple[list[FloatArray], list[FloatArray]] = ([], [])
-    for pair in pairs:
-        for job, name, side in zip(pair, (system, reference), sides, strict=True):
-            if not _parts(job).is_file():
-                return None
-            with PartsReader(_parts(job)) as reader:
-                key = (ALL, *quantity)
-                if key not in reader.all_keys():
-                    return None
-                side.append(reader.read(key)[reader.systems.index(name)])
-                clocks.append(reader.clock("second"))
-    if any(not np.array_equal(clock, clocks[0]) for clock in clocks):
-        return None
-    return sides[0], sides[1], find_breaks(clocks[0])
+def _difference(pairs: _Pairs, quantity: Quantity, score: Score | None, level: float) -> dict[str, Any]:
+    """The columns that compare with the reference arm."""
+    if not pairs.num and not pairs.refused:
+        return {}
+    ours_said, theirs_said = (said.get(quantity) for said in pairs.conventions)
+    refused = pairs.refused
+    if not refused and (score is None or quantity not in pairs.shared):
+        refused = "no parts kept of this score"
+    elif not refused and ours_said != theirs_said:
+        refused = "another convention than the reference's"
+    if refused or score is None:
+        return {"num_pairs": pairs.num, "note": refused}
+    ours, theirs = pairs.read(quantity)
+    gap = paired_over_seeds(ours, theirs, score.finish, level=level, breaks=pairs.breaks)
+    told = gap.told_apart
+    return {
+        "difference": gap.value,
+        "lower": gap.lower,
+        "upper": gap.upper,
+        "num_pairs": pairs.num,
+        "told_apart": "" if told is None else "yes" if told else "no",
+        "verdict": _verdict(gap, score, ours, theirs, {"level": level, "breaks": pairs.breaks}),
+        "note": gap.reason,
+    }
 
 
 def _verdict(

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from subgrid.studies.results import BETTER, DIFFERS, TIED, WORSE
 
-SHOWN = ("psnr", "rmse", "ssim", "log_spectral_distance", "high_wavenumber_power_ratio", "consistency_rmse")
+SHOWN = ("psnr", "rmse", "ssim", "log_spectral_distance")
 MARKS = {BETTER: "+", WORSE: "-", TIED: "~", DIFFERS: "!"}
 
 
@@ -26,15 +26,17 @@ def show_results(results: pd.DataFrame, reference: str) -> None:
     main = results[results.score.isin(SHOWN)]
     names = [name for name in SHOWN if name in set(main.score)]
     table = Table("variable", "arm", "seeds", *names, box=None)
+    for column in table.columns:
+        column.no_wrap = True
     for (variable, arm), rows in main.groupby(["variable", "arm"], sort=False):
         cells = {str(row["score"]): _cell(row) for row in rows.to_dict("records")}
         count = int(rows.num_seeds.iloc[0])
-        shown = f"{arm} (reference)" if arm == reference else str(arm)
+        shown = f"{arm} *" if arm == reference else str(arm)
         table.add_row(str(variable), shown, str(count or "-"), *(cells.get(name, "") for name in names))
     console = Console()
     console.print(table)
     console.print(
-        f"mean ±spread over seeds, and against {reference} in pairs of equal seed, over times and seeds: + better  "
+        f"mean ±spread over seeds; against {reference} (*), in pairs of equal seed, over times and seeds: + better  "
         "- worse  ~ not told apart  ! told apart, neither nearer the best value",
         markup=False,
     )

@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,10 +21,13 @@ from rich.console import Console
 
 import subgrid
 from subgrid.errors import ConfigError, RunError
-from subgrid.studies import board, launching, studying
-from subgrid.studies.jobs import Job
-from subgrid.studies.plan import load_study
+from subgrid.studies import board, jobs, launching, studying
+from subgrid.studies.jobs import Job, run_job
+from subgrid.studies.plan import Plan, load_study
+from subgrid.studies.results import _verdict, collect
 from subgrid.studies.screen import show_results
+from subgrid.verify import find_score
+from subgrid.verify.seeds import paired_over_seeds
 from tiny import SETTINGS
 
 STUDY = """
@@ -304,17 +309,17 @@ def test_the_board_shows_every_run(
     (copy / "runs" / "sampled-seed1" / "job.json").unlink()
     for name in ("finished.json", "history.csv"):
         (copy / "runs" / "sampled-seed1" / name).unlink()
-    jobs = [*jobs_of(copy), Job("late", 0, {}, str(copy / "runs" / "late-seed0"), "", 1)]
+    runs = [*jobs_of(copy), Job("late", 0, {}, str(copy / "runs" / "late-seed0"), "", 1)]
     terminal = Console(force_terminal=True, width=160, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
     monkeypatch.setattr(board, "console", terminal)
-    with board.board(jobs) as seen:
+    with board.board(runs) as seen:
         seen.look()
     text = terminal.export_text()
     assert "1 of 7 runs done, 2 failed" in text
     for line in (r"sound-seed0 +scoring", r"sampled-seed0 +training update 4, main", r"late-seed0 +waiting"):
         assert pd.Series(text.splitlines()).str.contains(line.replace(" update", " +update")).any(), line
     monkeypatch.setattr(board, "console", Console(force_terminal=False))
-    with board.board(jobs) as seen:
+    with board.board(runs) as seen:
         seen.look()
         seen.look()
         seen._said -= board.PLAIN_SECONDS
@@ -322,7 +327,7 @@ def test_the_board_shows_every_run(
     assert said.count("sampled-seed1: training begun") == 2  # once new, once for the log to show that it lives
     assert said.count("wild-seed0: failed RunError") == 1
     assert "late" not in said
-    with board.board(jobs, shown=False) as seen:
+    with board.board(runs, shown=False) as seen:
         seen.look(now=True)
     assert capsys.readouterr().err == ""
 
@@ -340,3 +345,91 @@ def test_the_table_on_the_screen(
     rmse = results[(results.arm == "bilinear") & (results.score == "rmse")].iloc[0]
     assert f"{rmse['mean']:.4g} -" in lines[2]
     assert "against sound (*)" in text
+
+
+def all_jobs(folder: Path, plan: Plan) -> list[Job]:
+    configs = {arm.name: arm.config.model_dump(mode="json", exclude_none=True) for arm in plan.arms}
+    stores = {
+        job: json.loads((folder / "runs" / f"{job}-seed0" / "provenance.json").read_text())["store"] for job in ARMS
+    }
+    return [
+        Job(arm, seed, configs[arm], str(folder / "runs" / f"{arm}-seed{seed}"), stores[arm], 1)
+        for seed in (0, 1)
+        for arm in ARMS
+    ]
+
+
+def notes(table: pd.DataFrame, arm: str, score: str = "rmse") -> pd.Series[Any]:
+    return table.set_index(["arm", "score"]).loc[(arm, score)]
+
+
+def test_what_cannot_be_paired_says_why(copy: Path, study_file: Path) -> None:
+    plan = load_study(study_file)
+    runs = all_jobs(copy, plan)
+    assert notes(collect(plan, runs), "sampled").note == ""
+    (copy / "runs" / "sampled-seed0" / "job.json").unlink()
+    one = notes(collect(plan, runs), "sampled")
+    assert one.note == "failed: seed 0; one seed; an interval takes two or more, three to be of use"
+    assert (one.num_pairs, one.verdict, one.told_apart) == (1, "", "")
+    assert one.difference == pytest.approx(one.seed_1 - notes(collect(plan, runs), "sound").seed_1)
+    elsewhere = [
+        replace(job, config=_with_data(job, "select", {"level": 850})) if job.arm == "sampled" else job for job in runs
+    ]
+    assert notes(collect(plan, elsewhere), "sampled").note == "failed: seed 0; another truth: data.select differs"
+    scored = copy / "runs" / "sampled-seed1" / "evaluation"
+    table = pd.read_csv(scored / "scores.csv")
+    table.assign(convention=table.convention + " of another range").to_csv(scored / "scores.csv", index=False)
+    assert notes(collect(plan, runs), "sampled").note == "failed: seed 0; another convention than the reference's"
+    (scored / "parts.nc").unlink()
+    assert "fields drawn from noise have no truth" in notes(collect(plan, runs), "sampled").note
+    assert notes(collect(plan, runs), "sound").note == ""
+    for seed in (0, 1):
+        (copy / "runs" / f"sound-seed{seed}" / "job.json").unlink()
+    alone = collect(plan, runs)
+    assert set(alone.arm) == {"sound", "sampled", "wild"}  # no baselines: these were the reference's
+    assert notes(alone, "sampled").note == "failed: seed 0; no seed of both was finished"
+
+
+def _with_data(job: Job, key: str, value: Any) -> dict[str, Any]:
+    return {**job.config, "data": {**job.config["data"], key: value}}
+
+
+def test_other_test_times_are_not_paired(copy: Path, study_file: Path) -> None:
+    plan = load_study(study_file)
+    with netCDF4.Dataset(copy / "runs" / "sampled-seed1" / "evaluation" / "parts.nc", "a") as parts:
+        parts.variables["second"][:] = parts.variables["second"][:] + 3600
+    found = notes(collect(plan, all_jobs(copy, plan)), "sampled")
+    assert (found.note, found.num_pairs) == ("not the same test times as the reference", 2)
+
+
+def test_which_is_better_where_a_score_may_err_on_both_sides() -> None:
+    ratio = find_score("high_wavenumber_power_ratio")
+    ones = np.ones((20, 1))
+
+    def verdict(ours: float, theirs: float, score: Any = ratio) -> str:
+        a, b = ([np.concatenate([value * ones, ones], axis=1)] * 2 for value in (ours, theirs))
+        return _verdict(paired_over_seeds(a, b, score.finish), score, a, b, {})
+
+    assert verdict(0.9, 0.7) == "better" and verdict(1.4, 0.9) == "worse"
+    assert verdict(1.2, 0.8) == "differs"
+    assert verdict(0.9, 0.9) == "not told apart"
+    assert verdict(1.2, 0.8, replace(ratio, best=float("nan"))) == "differs"
+
+
+def test_a_job_that_is_done_is_left_alone_and_memory_is_measured_where_it_can_be(
+    unbroken: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run_job(replace(jobs_of(unbroken)[0], config={"nonsense": True}))
+    assert jobs_of(unbroken)[0].error is None
+    job = Job("bug", 0, {"nonsense": True}, str(tmp_path / "bug-seed0"), "", 1)
+    run_job(job)
+    assert job.error is not None and job.error.startswith("ValidationError: ")
+    assert "Traceback" in (tmp_path / "bug-seed0" / "error.txt").read_text()
+
+    def absent(*_: object, **__: object) -> str:
+        raise OSError("no such place")
+
+    monkeypatch.setattr(Path, "read_text", absent)
+    monkeypatch.setattr(Path, "write_text", absent)
+    jobs._forget_peak()
+    assert jobs._peak() is None

@@ -209,7 +209,9 @@ class _Pairs:
 def _paired(one: Scored, reference: Scored) -> Iterator[_Pairs]:
     """Open the parts of all runs that are set side by side."""
     pairs = _equal_seeds(one, reference)
-    refused = _refusal(one, reference) if pairs else "no seed of both was finished"
+    refused = "no seed of both was finished"
+    if pairs:
+        refused = "" if one.name == reference.name else _refusal(one, reference)
     sides: tuple[list[tuple[PartsReader, int]], list[tuple[PartsReader, int]]] = ([], [])
     with ExitStack() as stack:
         for pair in [] if refused or one.name == reference.name else pairs:

@@ -77,11 +77,11 @@ def test_the_whole_road(subgrid, folder: Path, monkeypatch: pytest.MonkeyPatch) 
     assert json.loads(Path("run/config.json").read_text())["train"]["updates"] == 4
     again = subgrid("train", "tiny.toml", "--out", "run", "--resume", "--set", "train.updates=4")
     assert (again.code, again.out) == (0, "run\n")
-    evaluated = subgrid("evaluate", "run")
+    evaluated = subgrid("evaluate", "run", "--all")
     assert evaluated.code == 0
     assert evaluated.out.splitlines()[-1] == "run/evaluation/scores.csv"
     assert "rmse: Root of the mean square error over all times and cells" in evaluated.out
-    assert len(pd.read_csv("run/evaluation/scores.csv")) == 36
+    assert len(pd.read_csv("run/evaluation/scores.csv")) == 180
     downscaled = subgrid("downscale", "run", "coarse.nc", "fine.nc", "--weights", "best")
     assert (downscaled.code, downscaled.out) == (0, "fine.nc: valid_time 40, latitude 32, longitude 32\n")
     with xr.open_dataset("fine.nc") as fine:

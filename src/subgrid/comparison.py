@@ -7,6 +7,7 @@ archive is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,22 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from subgrid.data.grid import ANGULAR, axis_weights, is_periodic, spatial_dims
+from subgrid.areas import regions, whole_area
+from subgrid.data.grid import spatial_dims
+from subgrid.data.times import describe_time
 from subgrid.errors import GridError, SourceError
 from subgrid.files import replacing
 from subgrid.verify.archive import Key, PartsReader, PartsWriter
+from subgrid.verify.bootstrap import check_options
 from subgrid.verify.checks import FloatArray
-from subgrid.verify.results import ALL, as_dataset, cycles, ranks, score_table
-from subgrid.verify.tasks import Area, Members, Question, Task, Truth, list_tasks, with_winds
+from subgrid.verify.results import ALL, NUM_RESAMPLES, as_dataset, check_groupings, cycles, ranks, score_table
+from subgrid.verify.tasks import Members, Question, Task, Truth, Variable, list_tasks, with_winds
 
+TRUTH = "truth"
 NUM_VALUE_BINS = 8192
+CACHED_CELLS = 2**18  # cells that go through the scores at once: they stay in the processor's cache
 _TAIL = np.array([0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05])
 PROBABILITIES = np.concatenate([_TAIL, np.arange(1, 10) / 10, 1 - _TAIL[::-1]])
-BANDS = {"northern extratropics": (30.0, 90.0), "tropics": (-30.0, 30.0), "southern extratropics": (-90.0, -30.0)}
-LEAST_CELLS = 12  # rows and columns of an area of its own: room for a window
 
 
 class Comparison:
@@ -43,20 +47,34 @@ class Comparison:
         systems: Sequence[str],
         question: Question,
         grid: xr.Dataset,
-        areas: Mapping[str, Area] | None = None,
+        *,
+        num_times: int,
+        by: Iterable[str] = (),
+        level: float = 0.95,
+        block: int | None = None,
     ) -> None:
-        """Begin.
+        """Begin; nothing is written yet.
 
         Args:
-            folder: where `parts.nc` and the results go.
-            systems: names, the first that of the system in question.
+            folder: where the results go; made if it is not there.
+            systems: names, the first that of the system in question; none called `truth`.
             question: what is compared.
             grid: a Dataset with the fine coordinates, y and x as its first spatial dimensions.
-            areas: parts of the grid to score on their own, from `regions`.
+            num_times: how many will be added.
+            by: see `score_table`.
+            level: see `score_table`.
+            block: see `score_table`.
+
+        Raises:
+            ConfigError: what is asked for does not exist.
+            GridError: regions are asked for and too small.
         """
         self._folder, self._systems, self._question, self._grid = folder, list(systems), question, grid
+        self._options: dict[str, Any] = {"by": check_groupings(by), "level": level, "block": block}
+        self._options["num_resamples"] = NUM_RESAMPLES
+        check_options(level, block, NUM_RESAMPLES, num_times)
         whole = whole_area(grid)
-        self._areas = {ALL: whole, **(areas or {})}
+        self._areas = {ALL: whole} | (regions(grid) if "region" in self._options["by"] else {})
         self._tasks: dict[Key, Task] = {}
         for name, area in self._areas.items():
             for task in list_tasks(question, area):
@@ -68,11 +86,11 @@ class Comparison:
         keys = [(system, v.name) for system in systems for v in question.variables]
         self._sums = {key: np.zeros((3, *shape)) for key in keys}  # error, its square, times
         self._counts = {
-            (name, v.name): np.zeros(NUM_VALUE_BINS) for name in ("truth", *systems) for v in question.variables
+            (name, v.name): np.zeros(NUM_VALUE_BINS) for name in (TRUTH, *systems) for v in question.variables
         }
-        self._path = folder / "parts.nc"
         self._partial = folder / ".parts.nc.partial"
-        self._writer = PartsWriter(self._partial, systems)
+        self._made_folder = False
+        self._writer: PartsWriter | None = None
 
     @property
     def notes(self) -> list[str]:
@@ -90,77 +108,111 @@ class Comparison:
             made: system to variable to fields (time, member, y, x).
             truth: variable to fields (time, y, x), NaN where missing.
             coarse: the input that was super-resolved, variable to (time, y / factor, x / factor).
+
+        Raises:
+            SourceError: a prediction that is missing where the truth is there, an infinite truth, a time without any; a
+                score that was asked for by name and cannot be taken.
         """
+        check_values(times, made, truth)
+        if self._writer is None:
+            self._made_folder = not self._folder.exists()
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._writer = PartsWriter(self._partial, self._systems)
+        members = next(iter(next(iter(made.values())).values()))
+        step = max(1, CACHED_CELLS // members[0].size)
+        pieces = []
+        for start in range(0, len(members), step):
+            now = slice(start, start + step)
+            fields = {system: _cut(fields, now) for system, fields in made.items()}
+            pieces.append(self._parts(fields, _cut(truth, now), _cut(coarse or {}, now)))
+        joined = {
+            key: {system: np.concatenate([piece[key][system] for piece in pieces]) for system in made}
+            for key in pieces[0]
+            if key not in self._dropped
+        }
+        self._writer.append(_clock(times), joined)
+
+    def _parts(self, made: Mapping[str, Members], truth: Truth, coarse: Truth) -> dict[Key, dict[str, FloatArray]]:
+        """Parts of a few times; errors and values are added up on the way."""
         parts: dict[Key, dict[str, FloatArray]] = {}
         for name, area in self._areas.items():
+            tasks = [(key, task) for key, task in self._tasks.items() if key[0] == name]
             there = with_winds({v: area.cut(f) for v, f in truth.items()}, self._question.winds, area)
+            for key, task in tasks:
+                self._drop_unusable(key, task, there)
             for system, fields in made.items():
                 cut = with_winds({v: area.cut(f) for v, f in fields.items()}, self._question.winds, area)
-                for key, task in self._tasks.items():
-                    if key[0] == name and key not in self._dropped:
-                        self._run(key, task, system, (cut, there, coarse or {}), parts)
-        kept = {key: found for key, found in parts.items() if key not in self._dropped}
-        self._writer.append(_clock(times), kept)
+                for key, task in tasks:
+                    if key not in self._dropped:
+                        parts.setdefault(key, {})[system] = task.compute(cut, there, coarse)
         self._add_up(made, truth)
+        return parts
 
-    def _run(
-        self, key: Key, task: Task, system: str, fields: tuple[Any, Any, Any], parts: dict[Key, dict[str, FloatArray]]
-    ) -> None:
-        """One task; a score that the truth does not allow is dropped, a bad prediction is an error."""
-        if task.score.needs is not None:
-            truth = fields[1][task.variable]
-            try:
-                task.score.needs(np.isfinite(truth))
-            except (GridError, SourceError) as error:
-                self._dropped[key] = str(error)
-                return
-        parts.setdefault(key, {})[system] = task.compute(*fields)
+    def _drop_unusable(self, key: Key, task: Task, truth: Truth) -> None:
+        """A score that the truth does not allow is dropped, or refused if it was asked for."""
+        if task.score.needs is None or key in self._dropped:
+            return
+        try:
+            task.score.needs(np.isfinite(truth[task.variable]))
+        except (GridError, SourceError) as error:
+            if self._question.names is not None and key[0] == ALL:
+                raise SourceError(f"{task.variable}: {error}") from None
+            self._dropped[key] = str(error)
 
     def _add_up(self, made: Mapping[str, Members], truth: Truth) -> None:
         """Errors cell by cell, and how often each value occurs."""
         for variable in self._question.variables:
-            true = np.asarray(truth[variable.name], dtype=np.float64)
+            true = truth[variable.name]
             there = np.isfinite(true)
-            margin = 0.25 * variable.data_range
-            edges = np.linspace(variable.low - margin, variable.high + margin, NUM_VALUE_BINS + 1)
-            self._counts["truth", variable.name] += _histogram(true[there], edges)
+            edges = _edges(variable)
+            self._counts[TRUTH, variable.name] += _histogram(true[there], edges)
             for system, fields in made.items():
-                members = np.asarray(fields[variable.name], dtype=np.float64)
+                members = fields[variable.name]
                 error = np.where(there, members.mean(axis=1) - true, 0.0)
                 sums = self._sums[system, variable.name]
                 sums[0] += error.sum(0)
                 sums[1] += (error**2).sum(0)
                 sums[2] += there.sum(0)
                 shown = members[np.broadcast_to(there[:, None], members.shape)]
-                self._counts[system, variable.name] += _histogram(shown, edges) / members.shape[1]
+                self._counts[system, variable.name] += _histogram(shown, edges)
 
-    def finish(self, *, by: Iterable[str] = (), more: pd.DataFrame | None = None, **options: Any) -> pd.DataFrame:
+    def finish(
+        self, *, more: pd.DataFrame | None = None, beside: Mapping[str, xr.Dataset] | None = None
+    ) -> pd.DataFrame:
         """Write `parts.nc`, `scores.csv`, `scores.nc`, `cells.nc`, `quantiles.nc`, `cycles.nc`, `ranks.nc`; return the table.
 
-        The last two only where there is more than one hour or season, and an ensemble.
+        The last two only where there is more than one hour or season, and an ensemble. The files of an earlier comparison
+        are replaced when all are written, not before.
 
         Args:
-            by: see `score_table`.
             more: rows to add that are no parts.
-            **options: level, block, num_resamples, seed; see `score_table`.
+            beside: more Datasets to write, by name.
         """
+        if self._writer is None:
+            raise SourceError("there are no times to compare.")
         self._writer.close(self._dropped)
-        self._partial.replace(self._path)
-        with PartsReader(self._path) as reader:
-            table = score_table(reader, self._tasks, by=by, **options)
+        with PartsReader(self._partial) as reader:
+            table = score_table(reader, self._tasks, **self._options)
             tables = {"cycles": cycles(reader, self._tasks), "ranks": ranks(reader)}
         self._refused = table.attrs["notes"]
         if more is not None:
             table = pd.concat([table, more], ignore_index=True)
-        with replacing(self._folder / "scores.csv") as temporary:
-            table.to_csv(temporary, index=False)
-        tables |= {"scores": as_dataset(table), "cells": self._cells(), "quantiles": self._quantiles()}
+        tables |= {
+            "scores": as_dataset(table),
+            "cells": self._cells(),
+            "quantiles": self._quantiles(),
+            **(beside or {}),
+        }
+        with ExitStack() as files:
+            table.to_csv(files.enter_context(replacing(self._folder / "scores.csv")), index=False)
+            for name, fields in tables.items():
+                if fields.data_vars:
+                    temporary = files.enter_context(replacing(self._folder / f"{name}.nc"))
+                    fields.to_netcdf(temporary, engine="h5netcdf")
+        self._partial.replace(self._folder / "parts.nc")
         for name, fields in tables.items():
             if not fields.data_vars:
                 (self._folder / f"{name}.nc").unlink(missing_ok=True)
-                continue
-            with replacing(self._folder / f"{name}.nc") as temporary:
-                fields.to_netcdf(temporary, engine="h5netcdf")
         return table
 
     def _cells(self) -> xr.Dataset:
@@ -178,83 +230,70 @@ class Comparison:
 
     def _quantiles(self) -> xr.Dataset:
         """Quantiles of all values, (system, probability), to a bin's width."""
-        names = ["truth", *self._systems]
+        names = [TRUTH, *self._systems]
         out = xr.Dataset(coords={"system": names, "probability": PROBABILITIES})
         for variable in self._question.variables:
-            margin = 0.25 * variable.data_range
-            edges = np.linspace(variable.low - margin, variable.high + margin, NUM_VALUE_BINS + 1)
+            edges = _edges(variable)
             rows = [_quantiles(self._counts[name, variable.name], edges) for name in names]
             attrs = {"units": variable.units, "bin_width": float(edges[1] - edges[0])}
             out[variable.name] = (("system", "probability"), np.stack(rows), attrs)
         return out
 
     def abandon(self) -> None:
-        """Leave nothing half-written behind."""
-        self._partial.unlink(missing_ok=True)
+        """Leave nothing half-written behind; what was finished stays."""
+        if self._writer is not None:
+            self._writer.close(self._dropped)
+            self._partial.unlink(missing_ok=True)
+            if self._made_folder and not any(self._folder.iterdir()):
+                self._folder.rmdir()
 
 
-def whole_area(grid: xr.Dataset) -> Area:
-    """The whole grid, its cells weighted by area where it is a sphere."""
-    y, x = spatial_dims(grid)
-    rows, columns = (np.arange(grid.sizes[d]) for d in (y, x))
-    known = {d: grid[d] for d in (y, x) if d in grid.coords}
-    if y == "latitude" and len(known) == 2:
-        weights = axis_weights(grid[y])
-        return Area(
-            ALL,
-            rows,
-            columns,
-            weights / weights.mean(),
-            grid[y].values,
-            grid[x].values,
-            _sphere(grid[y]),
-            is_periodic(grid),
-        )
-    metres = len(known) == 2 and all(str(known[d].attrs.get("units", "")) in ("m", "metre", "meter") for d in (y, x))
-    if metres and x not in ANGULAR:
-        return Area(ALL, rows, columns, None, grid[y].values, grid[x].values, "plane", False)
-    return Area(ALL, rows, columns)
+def check_values(times: xr.DataArray, made: Mapping[str, Members], truth: Truth) -> None:
+    """Refuse values that no score can stand: the rule of `subgrid.verify.checks`, with system, variable and time.
 
-
-def _sphere(latitude: xr.DataArray) -> Any:
-    """Derivatives along longitude have no meaning on a pole itself."""
-    return "sphere" if float(np.abs(latitude.values).max()) < 90.0 - 1e-6 else None
-
-
-def regions(grid: xr.Dataset) -> dict[str, Area]:
-    """Parts of a grid: tropics and both extratropics where it has some of each, otherwise quarters.
+    Args:
+        times: (time,).
+        made: system to variable to fields (time, member, y, x).
+        truth: variable to fields (time, y, x), NaN where missing.
 
     Raises:
-        GridError: if the parts would be too small to score.
+        SourceError: a prediction that is not finite where the truth has a value, an infinite truth, a time without any.
     """
-    whole = whole_area(grid)
-    y, _ = spatial_dims(grid)
-    parts: dict[str, tuple[NDArray[np.intp], NDArray[np.intp]]] = {}
-    if y == "latitude" and whole.y is not None:
-        for name, (south, north) in BANDS.items():
-            inside = np.nonzero((whole.y >= south) & (whole.y < north + (north == 90.0)))[0]
-            if inside.size >= LEAST_CELLS:
-                parts[name] = (inside, whole.columns)
-    if len(parts) < 2:
-        middle = [whole.rows.size // 2, whole.columns.size // 2]
-        rows = {"northern": whole.rows[: middle[0]], "southern": whole.rows[middle[0] :]}
-        columns = {"western": whole.columns[: middle[1]], "eastern": whole.columns[middle[1] :]}
-        parts = {f"{r[:5]}{c} quarter": (rows[r], columns[c]) for r in rows for c in columns}
-    if any(min(r.size, c.size) < LEAST_CELLS for r, c in parts.values()):
-        raise GridError(
-            f"by region: the grid of {whole.rows.size} x {whole.columns.size} cells falls into parts of fewer than "
-            f"{LEAST_CELLS} cells along a side; leave it away."
+    for variable, true in truth.items():
+        there = np.isfinite(true)
+        _refuse(np.isinf(true), times, f"reference: {variable}", "infinite values", "mend the file")
+        empty = np.asarray(~there.any(axis=(1, 2)), dtype=np.bool_)
+        _refuse(
+            empty[:, None],
+            times,
+            f"reference: {variable}",
+            "times without any value",
+            "leave those times out of the reference, since each time counts the same",
         )
-    return {name: _part(whole, name, *cells) for name, cells in parts.items()}
+        for system, fields in made.items():
+            bad = ~np.isfinite(fields[variable]) & there[:, None]
+            what = "missing or infinite values where the reference has one"
+            advice = "only the reference may have gaps; look for a model that diverged or a mask that differs"
+            _refuse(bad, times, f"{system}: {variable}", what, advice)
 
 
-def _part(whole: Area, name: str, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Area:
-    y, x, weights = (
-        None if a is None else a[i] for a, i in ((whole.y, rows), (whole.x, columns), (whole.weights, rows))
-    )
-    return Area(
-        name, rows, columns, weights, y, x, whole.geometry, whole.periodic_x and columns.size == whole.columns.size
-    )
+def _refuse(bad: NDArray[np.bool_], times: xr.DataArray, where: str, what: str, advice: str) -> None:
+    if bad.any():
+        first = int(np.argmax(bad.reshape(len(bad), -1).any(axis=1)))
+        raise SourceError(
+            f"{where} has {int(bad.sum())} {what}, first at {describe_time(times.values[first])}; {advice}."
+        )
+
+
+def _cut(fields: Mapping[str, NDArray[Any]], now: slice) -> dict[str, FloatArray]:
+    """A few times, in the precision that scores are computed in."""
+    return {name: np.asarray(values[now], dtype=np.float64) for name, values in fields.items()}
+
+
+def _edges(variable: Variable) -> FloatArray:
+    """Bins for values, a quarter of the range beyond it on both sides."""
+    margin = 0.25 * variable.data_range
+    return np.linspace(variable.low - margin, variable.high + margin, NUM_VALUE_BINS + 1)
 
 
 def _clock(times: xr.DataArray) -> NDArray[np.int64]:
@@ -274,7 +313,9 @@ def _histogram(values: NDArray[Any], edges: FloatArray) -> FloatArray:
 
 
 def _quantiles(counts: FloatArray, edges: FloatArray) -> FloatArray:
-    """Values at `PROBABILITIES`, linear within a bin."""
-    share = np.concatenate([[0.0], np.cumsum(counts) / counts.sum()])
-    rises = np.concatenate([[True], np.diff(share) > 0])
-    return np.asarray(np.interp(PROBABILITIES, share[rises], edges[rises]))
+    """Values at `PROBABILITIES`, linear within the bin that holds each."""
+    share = np.cumsum(counts) / counts.sum()
+    holds = np.minimum(np.searchsorted(share, PROBABILITIES), np.flatnonzero(counts)[-1])
+    below = share[holds] - counts[holds] / counts.sum()
+    inside = (PROBABILITIES - below) * counts.sum() / counts[holds]
+    return np.asarray(edges[holds] + np.clip(inside, 0.0, 1.0) * (edges[1] - edges[0]), np.float64)

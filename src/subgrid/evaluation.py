@@ -11,7 +11,8 @@ import pandas as pd
 import xarray as xr
 from torch import nn
 
-from subgrid.comparison import Comparison, regions
+from subgrid.comparison import Comparison
+from subgrid.data.alignment import wind_pair
 from subgrid.data.grid import spatial_dims
 from subgrid.data.patches import Field, stack
 from subgrid.data.store import Store
@@ -79,37 +80,50 @@ def evaluate(
     data = store_of(opened, store)
     generator = load_generator(opened, weights, interpolate).to(pick_device())
     folder = Path(out) if out is not None else opened.path / "evaluation"
-    folder.mkdir(parents=True, exist_ok=True)
     chosen = {"weights": weights, "interpolate": interpolate, "level": level}
     if unconditional(opened.config):
         return _evaluate_draws(opened, data, generator, folder, chosen)
     systems = {opened.config.system: generator} | {mode: _baseline(opened, mode) for mode in BASELINES}
-    positions, by = data.positions("test"), list(by)
-    areas = regions(data.hr) if "region" in by else None
-    comparison = Comparison(folder, list(systems), question_of(opened, data), data.hr, areas)
-    sums = _Sums()
+    positions = data.positions("test")
+    comparison = Comparison(
+        folder,
+        list(systems),
+        question_of(opened, data),
+        data.hr,
+        num_times=positions.size,
+        by=by,
+        level=level,
+        block=block,
+    )
     try:
-        for block_times in _blocks(data, positions):
-            truth = stack(data.hr.isel(valid_time=block_times), opened.variables)
-            coarse = stack(data.lr.isel(valid_time=block_times), opened.variables)
-            made = {system: _predict(opened, model, coarse, data) for system, model in systems.items()}
-            members = {system: _by_name(opened, fields[:, None]) for system, fields in made.items()}
-            times = data.hr["valid_time"].isel(valid_time=block_times)
-            comparison.add(times, members, _by_name(opened, truth), _by_name(opened, coarse))
-            sums.add(opened, data, {"truth": truth, **made})
-            if progress:
-                progress(int(np.searchsorted(positions, block_times[-1])) + 1, positions.size)
-        table = comparison.finish(by=by, level=level, block=block, more=sums.published(list(systems)))
+        table = _compare(comparison, opened, data, systems, progress)
     finally:
         comparison.abandon()
-    _write_dataset(folder / "spectra.nc", sums.spectra(opened, data))
-    _write_dataset(folder / "samples.nc", _samples(opened, data, systems, positions))
     facts = _facts(opened, data, positions, generator) | chosen | {"notes": comparison.notes}
     write_json(folder / "evaluation.json", facts)
     for note in comparison.notes:
         if say:
             say(note)
     return table
+
+
+def _compare(
+    comparison: Comparison, run: Run, data: Store, systems: dict[str, nn.Module], progress: Progress | None
+) -> pd.DataFrame:
+    """Stream the test times, then write all that a report draws."""
+    sums, positions = _Sums(), data.positions("test")
+    for block_times in _blocks(data, positions):
+        truth = stack(data.hr.isel(valid_time=block_times), run.variables)
+        coarse = stack(data.lr.isel(valid_time=block_times), run.variables)
+        made = {system: _predict(run, model, coarse, data) for system, model in systems.items()}
+        members = {system: _by_name(run, fields[:, None]) for system, fields in made.items()}
+        times = data.hr["valid_time"].isel(valid_time=block_times)
+        comparison.add(times, members, _by_name(run, truth), _by_name(run, coarse))
+        sums.add(run, data, {"truth": truth, **made})
+        if progress:
+            progress(int(np.searchsorted(positions, block_times[-1])) + 1, positions.size)
+    beside = {"spectra": sums.spectra(run, data), "samples": _samples(run, data, systems, positions)}
+    return comparison.finish(more=sums.published(list(systems)), beside=beside)
 
 
 def question_of(run: Run, data: Store) -> Question:
@@ -119,8 +133,8 @@ def question_of(run: Run, data: Store) -> Question:
         known = run.statistics[name]
         low, high, mean, std = (float(known[key]) for key in ("min", "max", "mean", "std"))
         variables.append(Variable(name, known["units"] or "1", low, high, mean, std))
-    pair = {kind: name for name, kind in data.meta.get("vectors", {}).items() if name in run.variables}
-    winds = (pair["x"], pair["y"]) if set(pair) == {"x", "y"} else None
+    kinds = {name: kind for name, kind in data.meta.get("vectors", {}).items() if name in run.variables}
+    winds = wind_pair(kinds, {variable.name: variable.units for variable in variables})
     return Question(tuple(variables), factor=data.factor, has_input=True, winds=winds)
 
 
@@ -186,6 +200,7 @@ class _Sums:
 def _evaluate_draws(run: Run, data: Store, generator: nn.Module, folder: Path, chosen: dict[str, Any]) -> pd.DataFrame:
     """Scores of a system without input: of its fields as a set."""
     table, pictures = compare_draws(run, data, generator)
+    folder.mkdir(parents=True, exist_ok=True)
     _write_csv(folder / "scores.csv", table)
     for name, fields in pictures.items():
         _write_dataset(folder / f"{name}.nc", fields)

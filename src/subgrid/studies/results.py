@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from subgrid.comparison import whole_area
+from subgrid.areas import whole_area
 from subgrid.evaluation import BASELINES, question_of
 from subgrid.run import load_run, store_of
 from subgrid.studies.jobs import Job, read_facts

@@ -7,6 +7,7 @@ runs be compared in pairs later without their fields.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -54,20 +55,22 @@ class PartsWriter:
             if score not in group.variables:
                 group.createDimension(f"{score}_part", stacked.shape[2])
                 shape = (len(self._systems), max(1, 8192 // stacked.shape[2]), stacked.shape[2])
-                group.createVariable(
+                made = group.createVariable(
                     score, "f8", ("system", "time", f"{score}_part"), chunksizes=shape, zlib=True, complevel=1
                 )
+                made.set_var_chunk_cache(size=8 * math.prod(shape))  # the chunk that is being filled, and no more
             group.variables[score][:, self._count : end] = stacked
         self._count = end
 
     def close(self, dropped: Mapping[Key, str]) -> None:
-        """End the file.
+        """End the file; a second time does nothing.
 
         Args:
             dropped: scores that could not be taken at every time, and why; their parts are not to be read.
         """
-        self._file.dropped = json.dumps([[*key, reason] for key, reason in dropped.items()])
-        self._file.close()
+        if self._file.isopen():
+            self._file.dropped = json.dumps([[*key, reason] for key, reason in dropped.items()])
+            self._file.close()
 
 
 class PartsReader:

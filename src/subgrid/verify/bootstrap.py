@@ -111,7 +111,7 @@ def intervals(
         lag-one correlation).
     """
     values, starts = check_parts(parts, breaks)
-    _check_options(level, block, num_resamples, len(values))
+    check_options(level, block, num_resamples, len(values))
     with np.errstate(all="ignore"):
         mean = values.mean(axis=0)
         value = float(finish(mean))
@@ -193,7 +193,18 @@ def paired(
     return intervals(both, difference, level=level, block=block, num_resamples=num_resamples, seed=seed, breaks=breaks)
 
 
-def _check_options(level: float, block: int | None, num_resamples: int, num_times: int) -> None:
+def check_options(level: float, block: int | None, num_resamples: int, num_times: int) -> None:
+    """Refuse options of `intervals` that cannot be used; parts are not needed to tell.
+
+    Args:
+        level: as for `intervals`.
+        block: as for `intervals`.
+        num_resamples: as for `intervals`.
+        num_times: how many there are.
+
+    Raises:
+        ConfigError: a level, block or number of resamples that cannot be used.
+    """
     if not 0 < level < 1:
         raise ConfigError(f"level is {level}; expected a share between 0 and 1, such as 0.95.")
     if num_resamples < 100:
@@ -219,8 +230,10 @@ def _influence(deviations: FloatArray, mean: FloatArray, finish: Finish) -> Floa
 def _windows(
     values: FloatArray, deviations: FloatArray, influence: FloatArray, starts: IntArray, length: int
 ) -> _Windows:
-    columns = np.concatenate([deviations, influence[:, None]], axis=1)
-    running = np.concatenate([np.zeros((1, columns.shape[1])), np.cumsum(columns, axis=0)])
+    num_times, num_parts = deviations.shape
+    running = np.zeros((num_times + 1, num_parts + 1))  # in place: of ten years of hours a copy is large
+    np.cumsum(deviations, axis=0, out=running[1:, :-1])
+    np.cumsum(influence, out=running[1:, -1])
     begins, ends = [], []
     for first, after in zip(starts, np.append(starts[1:], len(deviations)), strict=True):
         end = np.arange(first + 1, after + length)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 
 from subgrid.errors import ConfigError, nearest
 from subgrid.verify.archive import Key, PartsReader
-from subgrid.verify.blocks import find_breaks
+from subgrid.verify.blocks import IntArray, find_breaks
 from subgrid.verify.bootstrap import Interval, intervals, paired
 from subgrid.verify.checks import FloatArray
+from subgrid.verify.score import Score
 from subgrid.verify.tasks import Task
 
 COLUMNS = ("system", "variable", "score", "value", "lower", "upper", "units", "group", "standing", "convention")
@@ -22,6 +24,7 @@ ALL = "all"
 BY = ("season", "hour", "region")
 SEASONS = {"DJF": (12, 1, 2), "MAM": (3, 4, 5), "JJA": (6, 7, 8), "SON": (9, 10, 11)}
 BEST, TIED, WORSE, OPEN = "best", "not told apart", "worse", ""
+NUM_RESAMPLES = 1000
 
 
 def score_table(
@@ -31,7 +34,7 @@ def score_table(
     by: Iterable[str] = (),
     level: float = 0.95,
     block: int | None = None,
-    num_resamples: int = 1000,
+    num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Finish all scores.
@@ -48,16 +51,13 @@ def score_table(
     Returns:
         One row a system, variable, score and group: value, lower, upper, units; group `all`, `season DJF`, `hour 06` or
         `region tropics`; standing `best`, `not told apart` (from the best, in pairs, at this level), `worse`, or empty where
-        there is nothing to rank by or the times do not allow it; convention. Its attribute `notes` says where there are no
-        intervals, and why.
+        there is nothing to rank by or the times do not allow a comparison; convention. Its attribute `notes` says where there
+        are no intervals, and why.
 
     Raises:
         ConfigError: an unknown grouping.
     """
-    by = list(by)
-    for name in by:
-        if name not in BY:
-            raise ConfigError(f"by: got {name!r}, expected some of {', '.join(BY)}.{nearest(name, BY)}")
+    by = check_groupings(by)
     options = {"level": level, "block": block, "num_resamples": num_resamples, "seed": seed}
     rows: list[tuple[object, ...]] = []
     refused: dict[str, int] = {}
@@ -75,6 +75,19 @@ def score_table(
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table.attrs["notes"] = [f"no interval for {count} of {len(rows)} scores: {why}" for why, count in refused.items()]
     return table
+
+
+def check_groupings(by: Iterable[str]) -> list[str]:
+    """The groupings asked for.
+
+    Raises:
+        ConfigError: an unknown one.
+    """
+    names = [by] if isinstance(by, str) else list(by)
+    for name in names:
+        if name not in BY:
+            raise ConfigError(f"by: got {name!r}, expected some of {', '.join(BY)}.{nearest(name, BY)}")
+    return names
 
 
 def _groups(reader: PartsReader, by: Sequence[str]) -> Iterator[tuple[str, slice | NDArray[np.intp]]]:
@@ -97,12 +110,18 @@ def _rows(
     reader: PartsReader,
     group: str,
     chosen: slice | NDArray[np.intp],
-    options: Mapping[str, object],
+    options: Mapping[str, Any],
 ) -> tuple[list[tuple[object, ...]], list[str]]:
     """A row a system for one score in one group, and why intervals are missing."""
-    breaks = find_breaks(reader.clock("second")[chosen])
-    found = [intervals(one, task.score.finish, breaks=breaks, **options) for one in parts]  # type: ignore[arg-type]
-    standings = _standings(parts, found, task.score.finish, task.score.best, breaks, options)
+    score, block, num_times = task.score, options["block"], parts.shape[1]
+    if block is not None and block > max(1, num_times // 3):  # long enough for all times, too long for this group
+        reason = f"blocks of {block} times take {3 * block} or more, {group} has {num_times}"
+        found = [Interval(float(score.finish(one.mean(axis=0))), math.nan, math.nan, 0, reason) for one in parts]
+        standings = [OPEN] * len(found)
+    else:
+        breaks = find_breaks(reader.clock("second")[chosen])
+        found = [intervals(one, score.finish, breaks=breaks, **options) for one in parts]
+        standings = _standings(parts, found, score, breaks, options)
     task_of = (task.variable, task.score.name)
     rows: list[tuple[object, ...]] = [
         (system, *task_of, one.value, one.lower, one.upper, task.units, group, standing, task.said)
@@ -114,34 +133,37 @@ def _rows(
 def _standings(
     parts: FloatArray,
     found: Sequence[Interval],
-    finish: object,
-    best: float,
-    breaks: object,
-    options: Mapping[str, object],
+    score: Score,
+    breaks: IntArray,
+    options: Mapping[str, Any],
 ) -> list[str]:
     """The best system, and whether each other one can be told apart from it in pairs."""
-    off = [abs(one.value - best) for one in found]
-    if math.isnan(best) or len(off) < 2 or not np.isfinite(off).all():
+    off = [abs(one.value - score.best) for one in found]
+    if math.isnan(score.best) or len(off) < 2 or not np.isfinite(off).all():
         return [OPEN] * len(off)
     first = int(np.argmin(off))
-    out = []
-    for i in range(len(found)):
-        if i == first:
-            out.append(BEST)
-        else:
-            gap = paired(parts[i], parts[first], finish, best=best, breaks=breaks, **options)  # type: ignore[arg-type]
-            out.append(WORSE if gap.lower > 0 else TIED if not math.isnan(gap.lower) else OPEN)
-    return out
+    out = [BEST] * len(found)
+    for i in set(range(len(found))) - {first}:
+        gap = paired(parts[i], parts[first], score.finish, best=score.best, breaks=breaks, **options)
+        out[i] = WORSE if gap.lower > 0 else TIED if not math.isnan(gap.lower) else OPEN
+    compared = any(standing != OPEN for i, standing in enumerate(out) if i != first)
+    return out if compared else [OPEN] * len(out)
 
 
 def as_dataset(table: pd.DataFrame) -> xr.Dataset:
-    """The same numbers as arrays: `value`, `lower`, `upper` over (system, variable, score, group)."""
+    """The same table as arrays.
+
+    Returns:
+        `value`, `lower`, `upper` (NaN where there is none) and `standing` over (system, variable, score, group); `units` and
+        `convention` over (variable, score).
+    """
     index = ["system", "variable", "score", "group"]
     ordered = {name: list(dict.fromkeys(table[name])) for name in index}
-    cube = table.set_index(index)[["value", "lower", "upper"]].to_xarray()
-    cube = cube.reindex(ordered)
-    said = table.drop_duplicates(["variable", "score"]).set_index(["variable", "score"])["units"].to_xarray()
-    return cube.assign(units=said.reindex(variable=ordered["variable"], score=ordered["score"]).fillna(""))
+    cube = table.set_index(index)[["value", "lower", "upper", "standing"]].to_xarray().reindex(ordered)
+    kinds = table.drop_duplicates(["variable", "score"]).set_index(["variable", "score"])[["units", "convention"]]
+    said = kinds.to_xarray().reindex({name: ordered[name] for name in ("variable", "score")})
+    texts = {"standing": cube.standing, "units": said.units, "convention": said.convention}
+    return cube.assign({name: field.fillna("").astype(str) for name, field in texts.items()})
 
 
 def cycles(reader: PartsReader, tasks: Mapping[Key, Task]) -> xr.Dataset:

@@ -189,6 +189,14 @@ _FAMILIES: tuple[tuple[str, Callable[[re.Match[str]], Score]], ...] = (
 )
 
 
+def canonical_name(name: str) -> str:
+    """Write a score's name as the score itself does, ``fss_10_w5`` for ``fss_10.0_w5``; an unknown one stays as it is."""
+    for pattern, make in _FAMILIES:
+        if found := re.fullmatch(pattern, name):
+            return make(found).name
+    return name
+
+
 def find_score(name: str) -> Score:
     """Look up a score, or make it where its name holds its parameters.
 

@@ -5,6 +5,7 @@ A task is one score of one quantity. The tasks of a comparison are listed once; 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +19,7 @@ from subgrid.verify import ensemble, wind
 from subgrid.verify.checks import FloatArray
 from subgrid.verify.consistency import consistency_absolute_parts, consistency_squared_parts
 from subgrid.verify.score import Score, only_part, root
-from subgrid.verify.table import SCORES, find_score
+from subgrid.verify.table import SCORES, canonical_name, find_score
 
 Array = NDArray[Any]
 Members = Mapping[str, Array]  # variable to (time, member, y, x)
@@ -27,12 +28,21 @@ Truth = Mapping[str, Array]  # variable to (time, y, x)
 # A mean of members is smooth whatever they are: these ask for texture or values, and are taken of each member and averaged.
 OF_MEMBERS = ("high_wavenumber_power_ratio", "log_spectral_distance", "histogram_overlap", "wasserstein")
 OF_MEMBERS_FAMILIES = ("gradient_magnitude", "quantile_error")
+FAMILIES = ("fss_", "quantile_error_")
 ENSEMBLE = ("crps", "crps_fair", "spread", "skill", "spread_skill_ratio", "rank_histogram_flatness")
-WINDS = {"wind_speed": "m s-1", "divergence": "s-1", "vorticity": "s-1"}
+FLOWS = {"divergence": "s-1", "vorticity": "s-1"}
 SPEED_SCORES = ("rmse", "mae", "bias", "wasserstein", "quantile_error_0.99")
 FLOW_SCORES = ("log_spectral_distance", "high_wavenumber_power_ratio")
 FSS_WINDOWS = (1, 5, 17)
 DEVIATIONS = (1.0, 2.0)  # default FSS thresholds, in standard deviations above the mean of the truth
+_WITH_FACTOR = "the factor (fine cells per coarse cell)"
+_WITH_INPUT = "the coarse input and the factor"
+WHAT_IT_TAKES = {
+    "high_wavenumber_power_ratio": _WITH_FACTOR,
+    **dict.fromkeys(("consistency_rmse", "consistency_mae"), _WITH_INPUT),
+    **dict.fromkeys(("vector_rmse", "direction_error"), "both components of a wind in m s-1"),
+    **dict.fromkeys(ENSEMBLE, "members along realization"),
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class Variable:
         high: maximum of the same.
         mean: of the same.
         std: of the same.
-        thresholds: of the fractions skill score, in the variable's units; by default mean + 1 and mean + 2 std.
+        thresholds: of the fractions skill score, in the variable's units; by default mean + 1 and mean + 2 std, rounded.
     """
 
     name: str
@@ -64,8 +74,10 @@ class Variable:
 
     @property
     def fss_thresholds(self) -> tuple[float, ...]:
-        """As given, or the default ones to three digits."""
-        return self.thresholds or tuple(float(f"{self.mean + count * self.std:.3g}") for count in DEVIATIONS)
+        """As given, or the default ones, rounded to a tenth of the standard deviation or finer."""
+        digits = 1 - math.floor(math.log10(self.std)) if self.std > 0 else 0
+        default = (round(self.mean + count * self.std, digits) for count in DEVIATIONS)
+        return self.thresholds or tuple(default)
 
 
 @dataclass(frozen=True)
@@ -108,7 +120,7 @@ class Question:
         num_members: members of the largest ensemble among the systems; 1 for single fields.
         has_input: whether the coarse input is there to be agreed with.
         winds: eastward and northward component among the variables, if any.
-        names: the scores to take; None takes all that can be taken.
+        names: the scores to take, also of families (``fss_10_w5``); None takes all that can be taken.
     """
 
     variables: tuple[Variable, ...]
@@ -144,33 +156,37 @@ def list_tasks(question: Question, area: Area) -> list[Task]:
     """All tasks of a comparison in an area.
 
     Raises:
-        ConfigError: a score that is asked for and unknown.
+        ConfigError: a score that is asked for and unknown, or cannot be taken here.
     """
+    asked = None if question.names is None else [canonical_name(name) for name in question.names]
     tasks: list[Task] = []
     for variable in question.variables:
-        tasks += _of_fields(variable, variable.units, _names_for(variable), question, area)
+        tasks += _of_fields(variable, variable.units, _names_for(variable, asked or ()), question, area)
         if question.num_members > 1:
             tasks += _of_ensemble(variable, area)
         if question.has_input and question.factor is not None:
             tasks += _of_input(variable, question.factor, area)
     if question.winds is not None:
         tasks += _of_wind(question, area)
-    return tasks if question.names is None else _chosen(tasks, question.names)
+    return tasks if asked is None else _chosen(tasks, asked)
 
 
 def _chosen(tasks: list[Task], names: Iterable[str]) -> list[Task]:
     """The tasks of the scores that are asked for."""
     known = {task.score.name for task in tasks}
     for name in names:
+        if name in WHAT_IT_TAKES and name not in known:
+            raise ConfigError(f"the score {name} takes {WHAT_IT_TAKES[name]}; give it, or leave the score out.")
         if name not in known:
             raise ConfigError(f"no score here is called {name!r}.{nearest(name, known)}")
     return [task for task in tasks if task.score.name in set(names)]
 
 
-def _names_for(variable: Variable) -> list[str]:
-    """All scores of a field, with the fractions skill score at the variable's thresholds."""
-    fss = [f"fss_{threshold:g}_w{window}" for threshold in variable.fss_thresholds for window in FSS_WINDOWS]
-    return [*SCORES, *fss]
+def _names_for(variable: Variable, asked: Iterable[str]) -> list[str]:
+    """All scores of a field, with the fractions skill score at the variable's thresholds, and members of families asked for."""
+    fss = [f"fss_{threshold:.15g}_w{window}" for threshold in variable.fss_thresholds for window in FSS_WINDOWS]
+    families = [name for name in asked if name.startswith(FAMILIES)]
+    return list(dict.fromkeys([*SCORES, *fss, *families]))
 
 
 def _of_fields(variable: Variable, units: str, names: Iterable[str], question: Question, area: Area) -> list[Task]:
@@ -201,7 +217,13 @@ def _of_fields(variable: Variable, units: str, names: Iterable[str], question: Q
 def _mean_of_members(
     score: Score, options: Mapping[str, Any], name: str, made: Members, truth: Truth, _: Truth
 ) -> FloatArray:
-    return score.parts(made[name].mean(axis=1), truth[name], **options)
+    return score.parts(_mean(made[name]), truth[name], **options)
+
+
+def _mean(members: Array) -> Array:
+    """(time, member, y, x) to (time, y, x); a single field as it is."""
+    mean: Array = members[:, 0] if members.shape[1] == 1 else members.mean(axis=1)
+    return mean
 
 
 def _each_member(
@@ -259,7 +281,7 @@ def _of_input(variable: Variable, factor: int, area: Area) -> list[Task]:
 
 def _of_wind(question: Question, area: Area) -> list[Task]:
     """Vector error and direction of the ensemble's mean wind; scores of speed, divergence and vorticity."""
-    assert question.winds is not None
+    assert question.winds is not None  # asked for only then
     u, v = question.winds
     by_name = {variable.name: variable for variable in question.variables}
     units = by_name[u].units
@@ -269,12 +291,12 @@ def _of_wind(question: Question, area: Area) -> list[Task]:
         Score("vector_rmse", wind.vector_error_parts, root, "field", 0.0, False, "Root mean square length of the error vector"),
         Score(
             "direction_error", wind.direction_error_parts, wind.direction_error, "1", 0.0, False,
-            "Mean angle between predicted and true direction where the true wind exceeds 1 m/s",
+            f"Mean angle between predicted and true direction where the true wind exceeds 1 {units}",
         ),
     )  # fmt: skip
 
     def compute(score: Score, made: Members, truth: Truth, _: Truth) -> FloatArray:
-        means = [made[name].mean(axis=1) for name in (u, v)]
+        means = [_mean(made[name]) for name in (u, v)]
         return score.parts(*means, truth[u], truth[v], weights=area.weights)
 
     tasks = [
@@ -287,17 +309,23 @@ def _of_wind(question: Question, area: Area) -> list[Task]:
         )
         for score in kinds
     ]
-    derived = Variable("wind_speed", units, 0.0, strongest, 0.0, 1.0)
-    tasks += _of_fields(derived, units, SPEED_SCORES, question, area)
-    if area.geometry is not None and min(area.rows.size, area.columns.size) >= 4:
-        for name in ("divergence", "vorticity"):
-            flow = Variable(name, WINDS[name], -1.0, 1.0, 0.0, 1.0)
-            tasks += _of_fields(flow, WINDS[name], FLOW_SCORES, question, area)
+    if "wind_speed" not in by_name:
+        derived = Variable("wind_speed", units, 0.0, strongest, 0.0, 1.0)
+        tasks += _of_fields(derived, units, SPEED_SCORES, question, area)
+    if _has_flow(area):
+        for name in (flow for flow in FLOWS if flow not in by_name):
+            flow = Variable(name, FLOWS[name], -1.0, 1.0, 0.0, 1.0)
+            tasks += _of_fields(flow, FLOWS[name], FLOW_SCORES, question, area)
     return tasks
 
 
+def _has_flow(area: Area) -> bool:
+    """Whether divergence and vorticity can be taken, and their spectra."""
+    return area.geometry is not None and min(area.rows.size, area.columns.size) >= 4
+
+
 def with_winds(fields: Members | Truth, winds: tuple[str, str] | None, area: Area) -> dict[str, Array]:
-    """Add wind speed, and divergence and vorticity where the grid's geometry is known.
+    """Add wind speed, and divergence and vorticity where the grid's geometry is known; what is there already stays.
 
     Args:
         fields: each (time, y, x) or (time, member, y, x), already of the area.
@@ -308,10 +336,10 @@ def with_winds(fields: Members | Truth, winds: tuple[str, str] | None, area: Are
     if winds is None:
         return out
     u, v = (np.asarray(fields[name], dtype=np.float64) for name in winds)
-    out["wind_speed"] = np.hypot(u, v)
-    if area.geometry is not None and min(area.rows.size, area.columns.size) >= 4:
-        assert area.y is not None and area.x is not None
+    out.setdefault("wind_speed", np.hypot(u, v))
+    if _has_flow(area):
+        assert area.y is not None and area.x is not None and area.geometry is not None
         flat_u, flat_v = (part.reshape(-1, *part.shape[-2:]) for part in (u, v))
         made = wind.derive(flat_u, flat_v, area.y, area.x, geometry=area.geometry, periodic_x=area.periodic_x)
-        out |= {name: made[name].reshape(u.shape) for name in ("divergence", "vorticity")}
+        out = {name: made[name].reshape(u.shape) for name in FLOWS} | out
     return out

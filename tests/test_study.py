@@ -249,6 +249,8 @@ def test_where_no_scheduler_answers(study_file: Path, tmp_path: Path, monkeypatc
         subgrid.study(study_file, out=tmp_path, scheduler="nonsense://here")
     with pytest.raises(ConfigError, match=r"^workers and scheduler: give one of them"):
         subgrid.study(study_file, out=tmp_path, scheduler="x", workers=2)
+    with pytest.raises(ConfigError, match=r"^level is 95; expected a share between 0 and 1"):
+        subgrid.study(study_file, out=tmp_path, level=95)
 
 
 def test_a_job_that_dies_on_its_worker_is_recorded(
@@ -411,9 +413,9 @@ def test_which_is_better_where_a_score_may_err_on_both_sides() -> None:
         return _verdict(paired_over_seeds(a, b, score.finish), score, a, b, {})
 
     assert verdict(0.9, 0.7) == "better" and verdict(1.4, 0.9) == "worse"
-    assert verdict(1.2, 0.8) == "differs"
+    assert verdict(1.25, 0.75) == "differs"
     assert verdict(0.9, 0.9) == "not told apart"
-    assert verdict(1.2, 0.8, replace(ratio, best=float("nan"))) == "differs"
+    assert verdict(1.25, 0.75, replace(ratio, best=float("nan"))) == "differs"
 
 
 def test_a_job_that_is_done_is_left_alone_and_memory_is_measured_where_it_can_be(

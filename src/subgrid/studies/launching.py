@@ -71,7 +71,7 @@ def run_on(client: Client, jobs: Sequence[Job], look: Callable[[], None]) -> Non
         if future.status == "finished":
             continue
         error = future.exception()  # not of the training, which keeps its own: the worker died
-        if job.error is None:
+        if job.error is None and not job.done:
             record_error(job, error or RunError(f"the worker gave up: {future.status}"))
 
 
@@ -83,7 +83,6 @@ def local_client(workers: int, threads: int) -> Iterator[Client]:
 
     settings: dict[str, Any] = {f"distributed.nanny.pre-spawn-environ.{name}": threads for name in _LIBRARIES}
     settings |= {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
-    settings |= {"distributed.worker.memory.terminate": False}  # it counts the page cache of the stores
     with (
         dask.config.set(settings),
         LocalCluster(
@@ -91,6 +90,7 @@ def local_client(workers: int, threads: int) -> Iterator[Client]:
             threads_per_worker=1,
             processes=True,
             dashboard_address=None,
+            memory_limit=0,  # a worker over its share would be paused or killed, and a training cannot give memory back
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,

@@ -94,7 +94,8 @@ def collect(plan: Plan, jobs: Sequence[Job], *, level: float = 0.95) -> pd.DataF
         ]
     )  # fmt: skip
     words = ["variable", "score", "units", "told_apart", "verdict", "note", "convention"]
-    return table.fillna(dict.fromkeys(words, ""))
+    table[words] = table[words].astype(object).fillna("")
+    return table
 
 
 def costs(jobs: Sequence[Job]) -> pd.DataFrame:

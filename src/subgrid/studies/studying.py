@@ -29,6 +29,8 @@ from subgrid.studies.jobs import Job
 from subgrid.studies.launching import local_client, remote_client, run_here, run_on, share_threads, threads_of
 from subgrid.studies.plan import Arm, Plan, load_study
 from subgrid.studies.results import collect, costs, failures, setting_differences
+from subgrid.verify.bootstrap import check_options
+from subgrid.verify.results import NUM_RESAMPLES
 
 
 def study(
@@ -66,6 +68,7 @@ def study(
     Raises:
         SubgridError: for a study that cannot be run, before any training starts.
     """
+    check_options(level, None, NUM_RESAMPLES, 0)
     plan, folder = load_study(study, overrides), Path(out).absolute()
     if workers is not None and scheduler is not None:
         raise ConfigError("workers and scheduler: give one of them; a scheduler brings its own workers.")

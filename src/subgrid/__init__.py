@@ -1,7 +1,7 @@
 """GAN super-resolution of gridded weather and climate fields: from files to fine fields, with evidence.
 
 The verbs of the command line are functions here: `check`, `prepare`, `train`, `evaluate`, `score`, `downscale`,
-`sample`, `report`, `systems`, `demo`. They load what they need when first called, so that `import subgrid` is quick.
+`sample`, `study`, `report`, `systems`, `demo`. They load what they need when first called, so that `import subgrid` is quick.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from subgrid.reporting import report
     from subgrid.sampling import sample
     from subgrid.scoring import score
+    from subgrid.studies import study
     from subgrid.training import train
 
 __version__ = "0.1.0"
@@ -41,6 +42,7 @@ _HOMES = {
     "sample": "subgrid.sampling",
     "score": "subgrid.scoring",
     "simulate": "subgrid.data.simulate",
+    "study": "subgrid.studies",
     "systems": "subgrid.catalogue",
     "train": "subgrid.training",
 }
@@ -60,6 +62,7 @@ __all__ = [
     "sample",
     "score",
     "simulate",
+    "study",
     "systems",
     "train",
 ]

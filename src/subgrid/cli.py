@@ -267,6 +267,47 @@ def sample(
     typer.echo(f"{out}: {', '.join(f'{d} {n}' for d, n in fields.sizes.items())}")
 
 
+@app.command(epilog="Example: subgrid study studies/ablation.toml --out studies/ablation --workers 2")
+def study(
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="A TOML file: base, seeds, budget and arms.")],
+    out: Annotated[Path, typer.Option(help="Folder of its runs and results.")],
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that share the cores; one run after another by default.", min=1)
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="An existing Dask cluster that sees the same files.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Of each run; the cores shared out by default.", min=1)] = None,
+    level: Level = 0.95,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of STUDY, such as budget.updates=200."),
+    ] = None,
+) -> None:
+    """Train arms x seeds and compare them in pairs. May be killed at any moment; the same command goes on."""
+    from subgrid.studies import load_study, show_results
+    from subgrid.studies import study as run_study
+
+    reference = load_study(study, overrides or ()).reference
+    results = run_study(
+        study,
+        out=out,
+        workers=workers,
+        scheduler=scheduler,
+        threads=threads,
+        overrides=overrides or (),
+        level=level,
+        show=True,
+    )
+    show_results(results, reference)
+    typer.echo(out / "results.csv")
+    failed = results.attrs["failures"]
+    for one in failed:
+        typer.echo(f"failed: {one['arm']}, seed {one['seed']}: {one['error']}", err=True)
+    if failed:
+        raise typer.Exit(1)
+
+
 @app.command(epilog="Example: subgrid report runs/winds --out winds.html")
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Evaluated run directories.")],

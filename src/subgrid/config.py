@@ -196,13 +196,13 @@ def load_config(config: str | Path | Mapping[str, Any] | Config, overrides: Iter
     if isinstance(config, Config):
         raw, where = config.model_dump(mode="json", exclude_none=True), "the given configuration"
     elif isinstance(config, Mapping):
-        raw, where = _expand(config), "the given settings"
+        raw, where = expand_keys(config), "the given settings"
     else:
-        raw, where = _read_file(Path(config)), str(config)
+        raw, where = read_settings(Path(config)), str(config)
     resolved = isinstance(config, Config) or (isinstance(config, str | Path) and Path(config).suffix == ".json")
     over: Table = {}
     for text in overrides:
-        over = _merge(over, _override(text))
+        over = merge(over, read_override(text))
     if resolved and over.get("system", raw.get("system")) != raw.get("system"):
         raise ConfigError(f"{where}: system: it is resolved for {raw.get('system')!r}; start another from a TOML file.")
     raw = _settle(raw, over)
@@ -225,11 +225,15 @@ def _settle(base: Table, over: Table) -> Table:
     train, given = base.get("train"), over.get("train")
     if isinstance(train, Mapping) and isinstance(given, Mapping) and any(name in given for name in LENGTHS):
         base = {**base, "train": {k: v for k, v in train.items() if k not in LENGTHS}}
-    return _merge(base, over)
+    return merge(base, over)
 
 
-def _read_file(path: Path) -> Table:
-    """Read TOML or JSON."""
+def read_settings(path: Path) -> Table:
+    """Read the settings of a TOML file, or the `config.json` of a run, unchecked.
+
+    Raises:
+        ConfigError: for a file that is not there or cannot be read.
+    """
     if path.is_dir():
         raise ConfigError(f"{path} is a folder; give the TOML file of a configuration (for a run, its config.json).")
     if not path.is_file():
@@ -269,8 +273,12 @@ def _dates_as_text(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date | time) else value
 
 
-def _override(text: str) -> Table:
-    """`a.b=1` as a nested table."""
+def read_override(text: str) -> Table:
+    """`a.b=1` as a nested table; the value is read as TOML, else as text.
+
+    Raises:
+        ConfigError: where there is no key or no sign.
+    """
     key, sign, value = text.partition("=")
     if not sign or not key.strip():
         raise ConfigError(f"--set {text}: expected key=value, such as train.updates=500.")
@@ -278,27 +286,35 @@ def _override(text: str) -> Table:
         parsed = _parse(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value.strip()
-    return _expand({key.strip(): parsed})
+    return expand_keys({key.strip(): parsed})
 
 
-def _expand(settings: Mapping[str, Any]) -> Table:
+def expand_keys(settings: Mapping[str, Any]) -> Table:
     """Dotted keys as nested tables."""
     out: Table = {}
     for key, value in settings.items():
-        nested: Any = _expand(value) if isinstance(value, Mapping) else value
+        nested: Any = expand_keys(value) if isinstance(value, Mapping) else value
         for part in reversed(str(key).split(".")):
             nested = {part: nested}
-        out = _merge(out, nested)
+        out = merge(out, nested)
     return out
 
 
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
+def flatten(table: Mapping[str, Any], prefix: str = "") -> Table:
+    """Nested tables as dotted keys."""
+    out: Table = {}
+    for key, value in table.items():
+        out |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return out
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
     """`over` wins; tables are merged, everything else is replaced."""
     out = dict(base)
     for key, value in over.items():
         old = out.get(key)
         nested = isinstance(value, Mapping) and isinstance(old, Mapping)
-        out[key] = _merge(_kept(old, value), value) if nested and isinstance(old, Mapping) else value
+        out[key] = merge(_kept(old, value), value) if nested and isinstance(old, Mapping) else value
     return out
 
 

@@ -88,7 +88,7 @@ def evaluate(
     comparison = Comparison(
         folder,
         list(systems),
-        _question(opened, data),
+        question_of(opened, data),
         data.hr,
         num_times=positions.size,
         by=by,
@@ -126,8 +126,8 @@ def _compare(
     return comparison.finish(more=sums.published(list(systems)), beside=beside)
 
 
-def _question(run: Run, data: Store) -> Question:
-    """What is compared: all variables, with the training truth's ranges."""
+def question_of(run: Run, data: Store) -> Question:
+    """What an evaluation compares: all variables, with the training truth's ranges."""
     variables = []
     for name in run.variables:
         known = run.statistics[name]

@@ -18,7 +18,7 @@ import xarray as xr
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from subgrid.config import Config, load_config
+from subgrid.config import Config, flatten, load_config
 from subgrid.data.patches import Batch, PatchSampler, patch_shape
 from subgrid.data.store import Store, open_store
 from subgrid.errors import RunError
@@ -344,22 +344,15 @@ def _note(state: State) -> str:
 def _same_run(path: Path, config: Config) -> Run:
     """The run to go on with, if its configuration is the same."""
     run = load_run(path)
-    old, new = (c.model_dump(mode="json") for c in (run.config, config))
-    changed = [key for key in {**_flat(old), **_flat(new)} if _flat(old).get(key) != _flat(new).get(key)]
+    old, new = (flatten(c.model_dump(mode="json")) for c in (run.config, config))
+    changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
     if changed:
         key = changed[0]
         raise RunError(
-            f"{path} was begun with another configuration: {key} was {_flat(old).get(key)!r}, is now {_flat(new).get(key)!r}. "
+            f"{path} was begun with another configuration: {key} was {old.get(key)!r}, is now {new.get(key)!r}. "
             "Resume with the same settings, or start a new run with another --out."
         )
     return run
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for key, value in table.items():
-        out |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return out
 
 
 def _silent(*_: object) -> None:

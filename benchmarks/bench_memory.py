@@ -1,7 +1,7 @@
 """Peak memory of `subgrid.score` on 1,000 and on 10,000 times of 64 x 64 cells, made when they are read.
 
-Each length runs in a process of its own, which reports the most memory it ever held. Fields stream past, parts go to disk, and of a
-long series neighbours are averaged before the bootstrap, so that the peak stays flat.
+Each length runs in a process of its own, which reports the most memory it ever held. Fields stream past, parts go to disk, and
+of a long series neighbours are averaged before the bootstrap, so that the peak stays flat.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any
 
 import dask.array
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -257,6 +258,29 @@ def test_an_out_that_is_a_file(truth: xr.Dataset, guess: xr.Dataset, tmp_path: P
     with pytest.raises(RunError, match="scores is a file; give a folder for the scores"):
         score(guess, truth, out=tmp_path / "scores")
     assert (tmp_path / "scores").read_text() == "mine"
+
+
+@pytest.mark.parametrize("ending", ["csv", "nc"])
+def test_the_table_alone(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path, ending: str) -> None:
+    out = tmp_path / f"table.{ending}"
+    out.write_text("an older one")
+    table = score(guess, truth, out=out, names=["rmse", "mae"])
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+    if ending == "csv":
+        assert list(pd.read_csv(out).value) == pytest.approx(list(table.value), rel=1e-12)
+    else:
+        with xr.open_dataset(out) as held:
+            values = held["value"].stack(row=("variable", "score")).dropna("row").values.ravel()
+        assert sorted(values) == pytest.approx(sorted(table.value), rel=1e-12)
+    before = out.read_bytes()
+    with pytest.raises(SourceError):  # a run that fails leaves the older table
+        score(guess.where(guess > 1e9), truth, out=out)
+    assert out.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == [out.name]
+    with pytest.raises(RunError, match=r"nowhere does not exist; make it first"):
+        score(guess, truth, out=tmp_path / "nowhere" / "table.csv")
+    (tmp_path / "folder.nc").mkdir()
+    with pytest.raises(RunError, match=r"folder\.nc is a folder; give another name"):
+        score(guess, truth, out=tmp_path / "folder.nc")
 
 
 def test_options_bite(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -> None:

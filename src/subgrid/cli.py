@@ -169,7 +169,9 @@ def score(
     baseline: Annotated[
         list[str] | None, typer.Option(metavar="FILE", help="Another prediction to rank; may be repeated.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the scores.")] = Path("scores"),
+    out: Annotated[Path, typer.Option(help="Folder for the scores, or a .csv or .nc file for the table alone.")] = Path(
+        "scores"
+    ),
     variables: Annotated[
         str | None, typer.Option(help="Names, with commas between; all shared ones by default.")
     ] = None,
@@ -217,7 +219,7 @@ def score(
             say=lambda text: say(f"  note: {text}"),
         )
     show_scores(table, every=every or scores is not None)
-    typer.echo(f"{out / 'scores.csv'}")
+    typer.echo(out if out.is_file() else out / "scores.csv")
 
 
 @app.command(epilog="Example: subgrid downscale runs/winds coarse_2019.nc fine_2019.zarr")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dask
@@ -30,6 +32,7 @@ from subgrid.verify.tasks import Question, Variable
 Source = str | Path | Sequence[str | Path] | xr.Dataset
 Progress = Callable[[int, int], None]
 
+TABLES = (".csv", ".nc")
 BLOCK_CELLS = 2**21  # fine cells of one variable, of all members, held at once
 
 
@@ -59,7 +62,8 @@ def score(
         prediction: files or an open Dataset.
         reference: the truth.
         baselines: other predictions by name; all are ranked on the same times.
-        out: folder for `scores.csv`, `scores.nc`, `parts.nc`, `cells.nc`, `quantiles.nc`; `scores` by default.
+        out: folder for `scores.csv`, `scores.nc`, `parts.nc`, `cells.nc`, `quantiles.nc`, `scores` by default; or the name of a
+            `.csv` or `.nc` file for the table alone.
         variables: to be scored; all that prediction and reference have in common by default.
         by: any of `season`, `hour`, `region`.
         names: scores to take; all by default.
@@ -90,26 +94,42 @@ def score(
         winds=wind_pair(wind_components(truth), units),
         names=None if names is None else tuple(names),
     )
-    folder, num_times = _folder(out), truth.sizes[TIME]
-    comparison = Comparison(folder, list(opened), question, truth, num_times=num_times, by=by, level=level, block=block)
-    try:
-        for done, fields in _blocks(opened, truth, small, question.num_members):
-            comparison.add(*fields)
-            if progress:
-                progress(done, num_times)
-        table = comparison.finish()
-    finally:
-        comparison.abandon()
+    num_times = truth.sizes[TIME]
+    with _folder(out) as folder:
+        comparison = Comparison(
+            folder, list(opened), question, truth, num_times=num_times, by=by, level=level, block=block
+        )
+        try:
+            for done, fields in _blocks(opened, truth, small, question.num_members):
+                comparison.add(*fields)
+                if progress:
+                    progress(done, num_times)
+            table = comparison.finish()
+        finally:
+            comparison.abandon()
     for note in comparison.notes:
         say(note)
     return table
 
 
-def _folder(out: str | Path | None) -> Path:
-    folder = Path(out) if out is not None else Path("scores")
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file; give a folder for the scores.")
-    return folder
+@contextmanager
+def _folder(out: str | Path | None) -> Iterator[Path]:
+    """The folder of the results; for a table alone one beside it, of which the table is taken when all is done."""
+    path = Path(out) if out is not None else Path("scores")
+    if path.suffix not in TABLES:
+        if path.exists() and not path.is_dir():
+            raise RunError(
+                f"{path} is a file; give a folder for the scores, or a new name ending in {' or '.join(TABLES)}."
+            )
+        yield path
+        return
+    if path.is_dir():
+        raise RunError(f"{path} is a folder; give another name for the table.")
+    if not path.absolute().parent.is_dir():
+        raise RunError(f"{path}: its folder {path.parent} does not exist; make it first.")
+    with TemporaryDirectory(prefix=f".{path.stem}.", dir=path.absolute().parent) as folder:
+        yield Path(folder)
+        (Path(folder) / f"scores{path.suffix}").replace(path)
 
 
 def _open(

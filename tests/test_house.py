@@ -70,7 +70,7 @@ def test_numpy_never_unpickles() -> None:
 
 
 def test_no_machine_in_the_tree() -> None:
-    places = re.compile(r"/work/|/tmp/|/home/|/mnt/|/root/|localhost|127\.0\.0\.1")
+    places = re.compile(r"/(?:work|tmp|home|mnt|root)/|localhost|127\.0\.0\.1")
     found = [
         f"{path.relative_to(ROOT)}: {line.strip()}"
         for path in committed()

@@ -85,15 +85,7 @@ def score(
     say = say or (lambda _: None)
     truth, opened = _open(prediction, reference, baselines or {}, variables, say)
     small = _open_coarse(coarse, truth, factor)
-    units = {str(name): str(field.attrs.get("units", "")) for name, field in truth.items()}
-    question = Question(
-        variables=_variables(truth, ranges or {}, thresholds or {}),
-        factor=factor,
-        num_members=check_ensembles(opened),
-        has_input=small is not None,
-        winds=wind_pair(wind_components(truth), units),
-        names=None if names is None else tuple(names),
-    )
+    question = _question(truth, opened, factor, small is not None, names, (ranges or {}, thresholds or {}))
     num_times = truth.sizes[TIME]
     with _folder(out) as folder:
         comparison = Comparison(
@@ -110,6 +102,26 @@ def score(
     for note in comparison.notes:
         say(note)
     return table
+
+
+def _question(
+    truth: xr.Dataset,
+    opened: Mapping[str, xr.Dataset],
+    factor: int | None,
+    has_input: bool,
+    names: Sequence[str] | None,
+    given: tuple[Mapping[str, tuple[float, float]], Mapping[str, Sequence[float]]],
+) -> Question:
+    """What is compared; `given` are ranges and thresholds by variable."""
+    units = {str(name): str(field.attrs.get("units", "")) for name, field in truth.items()}
+    return Question(
+        variables=_variables(truth, *given),
+        factor=factor,
+        num_members=check_ensembles(opened),
+        has_input=has_input,
+        winds=wind_pair(wind_components(truth), units),
+        names=None if names is None else tuple(names),
+    )
 
 
 @contextmanager

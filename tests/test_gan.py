@@ -295,6 +295,13 @@ def test_evaluation_compares_sets(gan_run: Path, tmp_path: Path) -> None:
     assert about["unpaired"] and about["weights"] == "last"
 
 
+@pytest.mark.parametrize("options, named", [({"by": ["season"]}, "by"), ({"block": 4}, "block")])
+def test_sets_have_no_groups_and_no_blocks(gan_run: Path, tmp_path: Path, options: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{named}: gan draws fields from noise, .* leave it away\.$"):
+        evaluate(gan_run, out=tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_screen_shows_all_scores_of_sets(gan_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     app(args=["evaluate", str(gan_run), "--out", str(tmp_path)], standalone_mode=False)
     said = capsys.readouterr().out

@@ -16,6 +16,7 @@ from subgrid.data.alignment import wind_pair
 from subgrid.data.grid import spatial_dims
 from subgrid.data.patches import Field, stack
 from subgrid.data.store import Store
+from subgrid.errors import ConfigError
 from subgrid.files import replacing
 from subgrid.inference import pick_device, super_resolve
 from subgrid.models.interpolation import Interpolation
@@ -75,6 +76,7 @@ def evaluate(
 
     Raises:
         RunError: if the run, its weights or its store are missing or do not belong together.
+        ConfigError: groups or blocks that do not exist, or that a system without input cannot have.
     """
     opened = load_run(run)
     data = store_of(opened, store)
@@ -82,6 +84,7 @@ def evaluate(
     folder = Path(out) if out is not None else opened.path / "evaluation"
     chosen = {"weights": weights, "interpolate": interpolate, "level": level}
     if unconditional(opened.config):
+        _refuse_groups(opened, by, block)
         return _evaluate_draws(opened, data, generator, folder, chosen)
     systems = {opened.config.system: generator} | {mode: _baseline(opened, mode) for mode in BASELINES}
     positions = data.positions("test")
@@ -195,6 +198,16 @@ class _Sums:
                 {"units": f"({units})^2", "long_name": "power spectral density"},
             )
         return out
+
+
+def _refuse_groups(run: Run, by: Iterable[str], block: int | None) -> None:
+    """A field drawn from noise belongs to no time or place."""
+    grouped = bool(list(by))
+    if grouped or block is not None:
+        raise ConfigError(
+            f"{'by' if grouped else 'block'}: {run.config.system} draws fields from noise, of no time or place, so its scores "
+            "have neither groups nor intervals; leave it away."
+        )
 
 
 def _evaluate_draws(run: Run, data: Store, generator: nn.Module, folder: Path, chosen: dict[str, Any]) -> pd.DataFrame:

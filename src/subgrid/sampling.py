@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -61,7 +60,6 @@ def sample(
         "history": f"{datetime.now(UTC).isoformat(timespec='seconds')} subgrid {version('subgrid')}: {num} fields drawn from "
         f"noise of seed {seed} by {opened.config.system} ({describe_weights(weights, None)}, trained on data "
         f"{opened.provenance['fingerprint'][:12]})",
-        "source": json.dumps({"run": opened.path.name, "variables": opened.variables}),
         "Conventions": "CF-1.11",
     }
     if target is not None:

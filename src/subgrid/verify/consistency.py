@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subgrid.errors import GridError
-from subgrid.verify.checks import FloatArray, cell_weights, check_overlap
+from subgrid.verify.checks import FloatArray, cell_weights
 from subgrid.verify.pointwise import absolute_error_parts, squared_error_parts
 
 
@@ -66,31 +66,6 @@ def consistency_absolute_parts(
     """
     coarsened, areas = area_means(prediction, factor=factor, weights=weights)
     return absolute_error_parts(coarsened, coarse, weights=areas)
-
-
-def largest_inconsistency(
-    prediction: NDArray[Any], coarse: NDArray[Any], *, factor: int, weights: NDArray[Any] | None = None
-) -> FloatArray:
-    """Largest absolute difference of the coarsened prediction and its input, at each time.
-
-    A maximum is not additive: take the maximum of several times' values, never their mean. It has no interval.
-
-    Args:
-        prediction: as for `consistency_squared_parts`.
-        coarse: as for `consistency_squared_parts`.
-        factor: as for `consistency_squared_parts`.
-        weights: as for `consistency_squared_parts`.
-
-    Returns:
-        (time,), units of the field; best 0.
-
-    Raises:
-        GridError: as `consistency_squared_parts`.
-        SourceError: as `consistency_squared_parts`.
-    """
-    coarsened, _ = area_means(prediction, factor=factor, weights=weights)
-    pair = check_overlap(coarsened, coarse)
-    return np.asarray(np.abs(pair.prediction - pair.reference).max(axis=(1, 2)), np.float64)
 
 
 def area_means(

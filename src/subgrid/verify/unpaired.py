@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
 from subgrid.errors import ConfigError, GridError, nearest
+from subgrid.verify import spectra
 from subgrid.verify.pointwise import FloatArray, check_fields
 from subgrid.verify.score import ratio
 from subgrid.verify.spectra import high_wavenumber_power_parts, power_spectrum
@@ -44,20 +45,15 @@ class SetScore:
 
 
 def log_spectral_distance(prediction: FloatArray, reference: FloatArray, factor: int) -> float:
-    """Root mean square over wavenumbers of ``10 log10(P / R)``, P and R the mean spectra of both sets (`power_spectrum`).
-
-    In dB; 0 for equal mean spectra. Every ring counts the same, so the small scales, which have most rings, weigh most.
-    A ring without power in the reference is left out; one without power in the prediction makes the distance infinite.
+    """`subgrid.verify.spectra.log_spectral_distance` of the mean spectra of both sets, in dB; 0 for equal ones.
 
     Raises:
         GridError: if the reference has no power at all.
     """
     made, true = (power_spectrum(fields)[1].mean(0) for fields in (prediction, reference))
-    kept = true > 0
-    if not kept.any():
+    if not true.any():
         raise GridError("log_spectral_distance: the reference fields are constant, so there is no spectrum to compare.")
-    with np.errstate(divide="ignore"):
-        return float(np.sqrt(np.mean((10 * np.log10(made[kept] / true[kept])) ** 2)))
+    return float(spectra.log_spectral_distance(np.concatenate([made, true])))
 
 
 def power_ratio(prediction: FloatArray, reference: FloatArray, factor: int) -> float:

@@ -23,6 +23,7 @@ Progress = Callable[..., None]
 
 ERROR = "error.txt"
 FACTS = "job.json"
+STUDY_FILE = "study.json"
 _ALONE = threading.Lock()  # torch's generator belongs to the process: two trainings in one would draw from each other's
 
 

@@ -25,7 +25,7 @@ from subgrid.preparation import prepare
 from subgrid.rehearsal import refuse_unfit
 from subgrid.run import VERSIONS, git_revision, write_json
 from subgrid.studies.board import board
-from subgrid.studies.jobs import Job
+from subgrid.studies.jobs import STUDY_FILE, Job
 from subgrid.studies.launching import local_client, remote_client, run_here, run_on, share_threads, threads_of
 from subgrid.studies.plan import Arm, Plan, load_study
 from subgrid.studies.results import collect, costs, failures, setting_differences
@@ -156,7 +156,7 @@ def _jobs(plan: Plan, folder: Path, stores: Mapping[str, str], threads: int) -> 
 
 def _begun(folder: Path, plan: Plan) -> dict[str, Any] | None:
     """What an earlier call wrote; refused where the study has changed in more than arms and seeds that were added."""
-    file = folder / "study.json"
+    file = folder / STUDY_FILE
     if not file.is_file():
         if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - {"stores"}):
             raise RunError(f"{folder} exists already and is no study's folder; choose another --out.")
@@ -219,7 +219,7 @@ def _write_facts(folder: Path, plan: Plan, begun: Mapping[str, Any] | None, thre
         "platform": f"{platform.system()} {platform.machine()}",
     }
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "study.json", _described(plan) | facts)
+    write_json(folder / STUDY_FILE, _described(plan) | facts)
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from subgrid.evaluation import evaluate
     from subgrid.preparation import prepare
     from subgrid.quickstart import demo
-    from subgrid.reporting import report
     from subgrid.sampling import sample
     from subgrid.scoring import score
     from subgrid.studies import study
+    from subgrid.studies.showing import report
     from subgrid.training import train
 
 __version__ = "0.1.0"
@@ -38,7 +38,7 @@ _HOMES = {
     "load_config": "subgrid.config",
     "open_source": "subgrid.data.source",
     "prepare": "subgrid.preparation",
-    "report": "subgrid.reporting",
+    "report": "subgrid.studies.showing",
     "sample": "subgrid.sampling",
     "score": "subgrid.scoring",
     "simulate": "subgrid.data.simulate",

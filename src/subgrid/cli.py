@@ -302,7 +302,9 @@ def study(
         show=True,
     )
     show_results(results, reference)
-    typer.echo(out / "results.csv")
+    for name in ("results.csv", "report.html"):
+        if (out / name).is_file():
+            typer.echo(out / name)
     failed = results.attrs["failures"]
     for one in failed:
         typer.echo(f"failed: {one['arm']}, seed {one['seed']}: {one['error']}", err=True)
@@ -312,11 +314,13 @@ def study(
 
 @app.command(epilog="Example: subgrid report runs/winds --out winds.html")
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Evaluated run directories.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Evaluated run directories, or the folder of one study.")
+    ],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
 ) -> None:
-    """Write one self-contained HTML page: maps, profiles, spectra, scores, curves, settings."""
-    from subgrid.reporting import report as run_report
+    """Write one self-contained HTML page: ranking, linked maps, profiles, spectra, curves, settings."""
+    from subgrid.studies.showing import report as run_report
 
     typer.echo(run_report(runs, out))
 

@@ -1,9 +1,9 @@
-"""The figures of a run with their captions, in the order in which they are read."""
+"""The pictures of a run with their captions, in the order in which they are read."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
@@ -12,26 +12,9 @@ from subgrid.reporting.columns import BASELINES
 from subgrid.reporting.load import Run
 from subgrid.reporting.numbers import listed
 
-_MAPS = (
-    "All fields of a figure share one colour scale, taken from the truth; all errors share another. Look for detail that the "
-    "truth has and the coarse input lacks, and for where the errors darken. RMSE here counts every cell of this one time "
-    "equally. Grey cells have no data."
-)
-_DIFFERENCE = (
-    "Left: what the system adds to the better interpolation. Right: green where that brings it nearer the truth, brown where "
-    "it takes it away. Fine structure in brown is detail in the wrong place."
-)
 _ERRORS = (
     "Errors of each cell over all test times. Green: the system's RMSE is lower than the better interpolation's, brown: "
     "higher. A pattern in the bias (red: too high, blue: too low) is an error that averaging will not remove."
-)
-_PROFILE = (
-    "The centre row at the first sample time. Above: a system that flattens the truth's peaks is too smooth. Below: the "
-    "distance from zero is the error."
-)
-_SPECTRA = (
-    "Large scales left, small scales right. Right of the dotted line lies what the coarse grid cannot hold. Below: 1 is as "
-    "much variance as in the truth, less is too smooth, more is too rough."
 )
 _QUANTILES = (
     "Values of equal rank, whenever and wherever they occur: a system with the truth's climate lies on the black line. The "
@@ -73,13 +56,11 @@ class Section:
         title: the heading.
         pictures: of each variable.
         beside: whether variables stand beside one another, without headings of their own.
-        folded: further ones of a variable, shown on request.
     """
 
     title: str
     pictures: dict[str, list[Picture]]
     beside: bool = False
-    folded: dict[str, list[Picture]] = field(default_factory=dict)
 
     @property
     def slug(self) -> str:
@@ -88,39 +69,19 @@ class Section:
 
 
 def sections_of(run: Run) -> list[Section]:
-    """All that can be drawn of a run but its training, in reading order."""
+    """What the page shows of a run beside what moves, in reading order."""
     if run.histograms is not None:
         return [
             Section("Samples", {name: [_gallery(run, name)] for name in run.variables}),
             Section("Histograms", {name: [_histogram(run, name)] for name in run.variables}, beside=True),
-            Section("Spectra", {name: [_spectra(run, name)] for name in run.variables}, beside=True),
         ]
     made = [
-        _maps(run),
         Section("Error maps", {name: _error_maps(run, name) for name in run.variables}),
-        Section("Profiles", {name: [_profile(run, name)] for name in run.variables}, beside=True),
-        Section("Spectra", {name: [_spectra(run, name)] for name in run.variables}, beside=True),
         Section("Quantiles", {name: _quantiles(run, name) for name in run.variables}, beside=True),
         Section("Error by hour and season", {name: _cycles(run, name) for name in run.variables}),
         Section("Ranks", {name: _ranks(run, name) for name in run.variables}, beside=True),
     ]
     return [section for section in made if any(section.pictures.values())]
-
-
-def curves_of(run: Run) -> Picture | None:
-    """The training curves; None for a run that has not measured anything yet."""
-    try:
-        wide, narrow = figures.curves(run.history), figures.curves(run.history, narrow=True)
-    except figures.NothingToDrawError:
-        return None
-    panels = ", ".join(ax.get_ylabel() for ax in wide.axes)
-    level = "bilinear interpolation" if run.histograms is None else "what fields of the training split reach"
-    caption = (
-        f"Validation scores as training went on, with their best marked; the dashed line is {level}. A dotted line marks a "
-        "change of stage. When the discriminator sees truth and generated fields alike, the two curves of its view meet."
-    )
-    alt = f"Curves over {int(run.history['step'].max()):,} updates: {panels}."
-    return Picture(wide, alt, caption, narrow)
 
 
 def better_baseline(run: Run, variable: str) -> str | None:
@@ -131,41 +92,6 @@ def better_baseline(run: Run, variable: str) -> str | None:
     return min(there, key=lambda name: known.get(name, math.inf), default=None)
 
 
-def _maps(run: Run) -> Section:
-    """The first sample time's fields, and where they differ from the better baseline's; further times folded away."""
-    times = [figures.time_text(value) for value in run.samples["valid_time"].values]
-    pictures, folded = {}, {}
-    for name in run.variables:
-        maps = [_map(run, name, i, when) for i, when in enumerate(times)]
-        pictures[name] = [maps[0], *_difference(run, name, times[0])]
-        folded[name] = maps[1:]
-    return Section("Maps", pictures, folded=folded)
-
-
-def _map(run: Run, variable: str, time: int, when: str) -> Picture:
-    units = figures.pretty_units(str(run.samples[variable].attrs.get("units", "")))
-    rmse = figures.rmse_at(run.samples, variable, time).items()
-    systems = ", ".join(f"{name} (RMSE {value:.3g} {units})".replace(" )", ")") for name, value in rmse)
-    return Picture(
-        wide=figures.maps(run.samples, variable, time),
-        # the further times are folded away: one form of each keeps the file small and quick to write
-        narrow=figures.maps(run.samples, variable, time, narrow=True) if time == 0 else None,
-        alt=f"Maps of {variable} at {when}: coarse input, truth, {systems}, and each system's absolute error.",
-        caption=_MAPS if time == 0 else f"{variable} at {when}, with colour scales of its own.",
-    )
-
-
-def _difference(run: Run, variable: str, when: str) -> list[Picture]:
-    other = better_baseline(run, variable)
-    if other is None:
-        return []
-    wide, narrow = (
-        figures.difference_map(run.samples, variable, 0, run.system, other, narrow=form) for form in (False, True)
-    )
-    alt = f"Maps of {variable} at {when}: {run.system} minus {other}, and which of the two is nearer the truth."
-    return [Picture(wide, alt, _DIFFERENCE, narrow)]
-
-
 def _error_maps(run: Run, variable: str) -> list[Picture]:
     other = better_baseline(run, variable)
     if run.cells is None or other is None:
@@ -173,17 +99,6 @@ def _error_maps(run: Run, variable: str) -> list[Picture]:
     wide, narrow = (figures.error_map(run.cells, variable, run.system, other, narrow=form) for form in (False, True))
     alt = f"Maps of errors of {variable}: RMSE of {run.system}, of {other}, their difference, and {run.system}'s bias."
     return [Picture(wide, alt, _ERRORS, narrow)]
-
-
-def _profile(run: Run, variable: str) -> Picture:
-    when = figures.time_text(run.samples["valid_time"].values[0])
-    alt = f"Lines of {variable} along the centre row at {when}: truth, {_names(run)}; below, each minus truth."
-    return Picture(figures.profile(run.samples, variable, 0), alt, _PROFILE)
-
-
-def _spectra(run: Run, variable: str) -> Picture:
-    alt = f"Mean power of {variable} against wavelength: truth, {_names(run)}; below, each divided by the truth's."
-    return Picture(figures.spectra(run.spectra, variable), alt, _SPECTRA)
 
 
 def _quantiles(run: Run, variable: str) -> list[Picture]:

@@ -134,7 +134,7 @@ class _Drawer:
         for entry in rows.to_dict("records"):
             variable, score = str(entry["variable"]), str(entry["score"])
             cells = self._cells(ALL, variable, score)
-            row = Row(title_of(score), pretty_units(entry["units"]), _hint(score), cells)
+            row = Row(title_of(score), pretty_units(entry["units"]), hint_of(score), cells)
             table.groups.setdefault(_HEADINGS.get(variable, variable), []).append(row)
         return table
 
@@ -164,16 +164,17 @@ class _Drawer:
         entries = [column.entries.get((group, variable, score), ABSENT) for column in self._columns]
         finite = [entry.value for entry in entries if math.isfinite(entry.value)]
         largest = max(map(abs, finite), default=0.0)
-        texts = [_number(entry.value, largest) for entry in entries]
+        texts = [number_text(entry.value, largest) for entry in entries]
         marks = self._marks(score, entries, texts, finite)
         return [
-            Cell(text, _interval(entry, largest), mark) for text, entry, mark in zip(texts, entries, marks, strict=True)
+            Cell(text, interval_text(entry, largest), mark)
+            for text, entry, mark in zip(texts, entries, marks, strict=True)
         ]
 
     def _marks(self, score: str, entries: Sequence[Entry], texts: Sequence[str], finite: Sequence[float]) -> list[str]:
         if self._pairs and any(entry.standing for entry in entries):
             return [entry.standing if entry.standing in (BEST, TIED) else "" for entry in entries]
-        best, _ = _meaning(score)
+        best, _ = meaning_of(score)
         if math.isnan(best) or not self._comparable or len(finite) < 2:
             return [""] * len(entries)
         nearest = min(finite, key=lambda value: abs(value - best))
@@ -181,7 +182,7 @@ class _Drawer:
         return [BEST if other == text else "" for other in texts]
 
 
-def _meaning(score: str) -> tuple[float, bool | None]:
+def meaning_of(score: str) -> tuple[float, bool | None]:
     """The best value, NaN where there is none, and whether higher is better (None: wrong on both sides)."""
     if score in _ERRORS:
         return 0.0, False
@@ -193,8 +194,9 @@ def _meaning(score: str) -> tuple[float, bool | None]:
     return found.best, found.higher_is_better
 
 
-def _hint(score: str) -> str:
-    best, higher = _meaning(score)
+def hint_of(score: str) -> str:
+    """Which way is better, in words; empty where neither is."""
+    best, higher = meaning_of(score)
     if higher is not None:
         return "higher is better" if higher else "lower is better"
     return "" if math.isnan(best) else f"best: {best:g}"
@@ -230,13 +232,14 @@ def _level(runs: Iterable[Run], scores: pd.DataFrame) -> str:
     return listed([f"{100 * level:g} %" for level in levels], " and ")
 
 
-def _interval(entry: Entry, largest: float) -> str:
+def interval_text(entry: Entry, largest: float) -> str:
+    """``[lower, upper]``; empty without an interval."""
     if math.isnan(entry.lower) or math.isnan(entry.upper):
         return ""
-    return f"[{_number(entry.lower, largest)}, {_number(entry.upper, largest)}]"
+    return f"[{number_text(entry.lower, largest)}, {number_text(entry.upper, largest)}]"
 
 
-def _number(value: float, largest: float) -> str:
+def number_text(value: float, largest: float) -> str:
     """Write `value` with as many decimals as give the row's largest number four digits (three if small)."""
     if math.isnan(value):
         return "n/a"

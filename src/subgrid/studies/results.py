@@ -32,6 +32,15 @@ from subgrid.verify.tasks import list_tasks
 BETTER, WORSE, TIED, DIFFERS, OPEN = "better", "worse", "not told apart", "differs", ""
 SAME_TRUTH = ("source", "variables", "factor", "select", "start", "step")
 COSTS = ("parameters", "updates", "seconds_in_updates", "peak_memory_mib")
+WORDS = [
+    "variable",
+    "score",
+    "units",
+    "told_apart",
+    "verdict",
+    "note",
+    "convention",
+]  # columns of results.csv that are text
 Quantity = tuple[str, str]  # variable, score
 Scores = dict[Quantity, dict[str, Any]]
 
@@ -93,8 +102,7 @@ def collect(plan: Plan, jobs: Sequence[Job], *, level: float = 0.95) -> pd.DataF
             "num_pairs", "told_apart", "verdict", "note", "convention",
         ]
     )  # fmt: skip
-    words = ["variable", "score", "units", "told_apart", "verdict", "note", "convention"]
-    table[words] = table[words].astype(object).fillna("")
+    table[WORDS] = table[WORDS].astype(object).fillna("")
     return table
 
 

@@ -52,7 +52,7 @@ def study(
     Args:
         study: a TOML file, or a mapping of the same form; see `subgrid.studies.plan`.
         out: folder of everything: `runs/ARM-seedN/`, `stores/`, `study.json`, `results.csv`, `differences.csv`, `costs.csv`,
-            `failures.csv`.
+            `failures.csv`, `report.html`.
         workers: processes of a local cluster; by default the runs follow one another in this process. A script that asks for
             them needs the usual ``if __name__ == "__main__":``, as Dask starts fresh interpreters.
         scheduler: address of an existing Dask cluster, whose workers have subgrid and see the same files.
@@ -83,8 +83,17 @@ def study(
     failed = failures(jobs)
     for name, part in (("results", table), ("costs", costs(jobs)), ("failures", failed)):
         _write_table(folder / f"{name}.csv", part)
+    if any(job.done for job in jobs):
+        _show(folder)
     table.attrs["failures"] = failed.to_dict("records")
     return table
+
+
+def _show(folder: Path) -> None:
+    """Write what people read; its libraries are loaded here, as the workers of a cluster do without them."""
+    from subgrid.studies.showing import study_page
+
+    study_page(folder)
 
 
 def _run(jobs: Sequence[Job], client: Any, workers: int | None, threads: int, show: bool) -> None:

@@ -1,0 +1,339 @@
+"""Lines and points of a page that answer to the pointer: curves with bands, spectra, profiles, distortion against realism.
+
+A renderer's tags say whose it is (``of:NAME``), so that the page's legend shows and hides a system in all of them at once;
+``ink`` marks what has the colour of the page's text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from bokeh.models import (
+    BasicTicker,
+    ColumnDataSource,
+    CustomJS,
+    CustomJSTickFormatter,
+    HoverTool,
+    Label,
+    Legend,
+    LegendItem,
+    LogTicker,
+    NumeralTickFormatter,
+    PanTool,
+    Span,
+    WheelZoomTool,
+)
+from bokeh.plotting import figure
+
+from subgrid.figures.style import TRUTH, Array, coordinate, pretty_units, reading_order, system_styles
+
+DASHES = {"-": "solid", "--": "dashed", "-.": "dotdash", ":": "dotted"}
+MOST_POINTS = 400  # of a curve: what a screen can show
+_BAND = 0.16
+_PLAIN = "return String(Number(tick.toPrecision(3)))"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line with a band, if it has one.
+
+    Attributes:
+        name: whose it is.
+        x: (n).
+        y: (n).
+        low: lower edge of the band, (n), or None.
+        high: upper edge, or None.
+    """
+
+    name: str
+    x: Array
+    y: Array
+    low: Array | None = None
+    high: Array | None = None
+
+
+@dataclass(frozen=True)
+class Point:
+    """A system's place in the picture of distortion against realism.
+
+    Attributes:
+        name: of the system.
+        x: its distortion.
+        y: its lack of realism.
+        seeds: (x, y) of each seed, for a system that has several.
+    """
+
+    name: str
+    x: float
+    y: float
+    seeds: tuple[tuple[float, float], ...] = ()
+
+
+def _plot(name: str, x_label: str, y_label: str, *, height: int = 320, **options: Any) -> Any:
+    """An empty figure that is dragged, zoomed with ctrl and the wheel, and reset by a double click."""
+    plot = figure(
+        sizing_mode="stretch_width", height=height, toolbar_location=None, name=name, output_backend="canvas",
+        tools=[PanTool(), WheelZoomTool(modifiers="ctrl")], x_axis_label=x_label, y_axis_label=y_label, **options,
+    )  # fmt: skip
+    plot.toolbar.active_scroll = plot.tools[1]
+    plot.background_fill_alpha = plot.border_fill_alpha = 0.0
+    plot.js_on_event("doubletap", CustomJS(args={"plot": plot}, code="plot.reset.emit()"))
+    return plot
+
+
+def _draw(plot: Any, lines: Sequence[Line], styles: Mapping[str, tuple[str, str]], hover: str) -> None:
+    """Bands under lines, and what stands at the pointer."""
+    for line in lines:
+        colour, _ = styles[line.name]
+        if line.low is not None and line.high is not None and len(line.x) > 1:
+            plot.varea(
+                line.x,
+                line.low,
+                line.high,
+                fill_color=colour,
+                fill_alpha=_BAND,
+                tags=_tags(line.name),
+                level="underlay",
+            )
+    shown = []
+    for line in lines:
+        colour, dash = styles[line.name]
+        source = ColumnDataSource({"x": line.x, "y": line.y})
+        width = 2.6 if line.name == TRUTH else 2.0
+        drawn = plot.line(
+            "x", "y", source=source, line_color=colour, line_dash=DASHES[dash], line_width=width, name=line.name,
+            tags=_tags(line.name),
+        )  # fmt: skip
+        if len(line.x) == 1:
+            plot.scatter("x", "y", source=source, color=colour, size=6, tags=_tags(line.name))
+        shown.append(drawn)
+    plot.add_tools(HoverTool(renderers=shown, tooltips=[("", "$name"), ("", hover)], line_policy="nearest"))
+
+
+def _tags(name: str) -> list[str]:
+    return [f"of:{name}", "ink"] if name == TRUTH else [f"of:{name}"]
+
+
+def over_seeds(histories: Sequence[pd.DataFrame], column: str, name: str) -> Line | None:
+    """The mean of one column over seeds, from the least to the largest as a band.
+
+    Args:
+        histories: a `history.csv` a seed; cut at the shortest.
+        column: of them.
+        name: of the line.
+
+    Returns:
+        Points where all seeds measured, thinned to `MOST_POINTS`; None where nothing was measured.
+    """
+    series = [table.set_index("step")[column].dropna() for table in histories if column in table]
+    if not series or any(one.empty for one in series):
+        return None
+    joined = pd.concat(series, axis=1, join="inner")
+    if joined.empty:
+        return None
+    joined = joined.iloc[:: math.ceil(len(joined) / MOST_POINTS)]
+    steps, values = joined.index.to_numpy(np.float64), joined.to_numpy(np.float64)
+    band = (values.min(1), values.max(1)) if values.shape[1] > 1 else (None, None)
+    return Line(name, steps, values.mean(1), *band)
+
+
+def live_curves(
+    histories: Mapping[str, Sequence[pd.DataFrame]],
+    column: str,
+    label: str,
+    styles: Mapping[str, tuple[str, str]],
+    name: str,
+) -> Any | None:
+    """One quantity over the updates, a line a system, a band over its seeds.
+
+    Args:
+        histories: `history.csv` of each seed, by system.
+        column: the quantity.
+        label: of the axis.
+        styles: colour and dash by system.
+        name: of the figure.
+
+    Returns:
+        A Bokeh figure; None where no system measured it.
+    """
+    lines = [line for system, tables in histories.items() if (line := over_seeds(tables, column, system))]
+    if not lines:
+        return None
+    plot = _plot(name, "updates", label)
+    _draw(plot, lines, styles, "@y{0.0000} after @x{0,0} updates")
+    _mark_stages(plot, histories)
+    plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
+    plot.xaxis.ticker = BasicTicker(desired_num_ticks=5)
+    return plot
+
+
+def _mark_stages(plot: Any, histories: Mapping[str, Sequence[pd.DataFrame]]) -> None:
+    """A dotted line where the systems change their stage, if they all do at once."""
+    changes = {
+        tuple(table.loc[table["stage"].ne(table["stage"].shift()), "step"].iloc[1:])
+        for tables in histories.values()
+        for table in tables
+        if "stage" in table
+    }
+    for step in changes.pop() if len(changes) == 1 else ():
+        plot.add_layout(Span(location=float(step), dimension="height", line_color="#888888", line_dash="dotted"))
+
+
+def live_columns(history: pd.DataFrame, columns: Mapping[str, str], label: str, name: str) -> Any | None:
+    """Several columns of one history as lines with a legend of their own.
+
+    Args:
+        history: `history.csv`.
+        columns: title by column.
+        label: of the axis.
+        name: of the figure.
+    """
+    lines = [line for column, title in columns.items() if (line := over_seeds([history], column, title))]
+    if not lines:
+        return None
+    low = min(float(line.y.min()) for line in lines)
+    plot = _plot(name, "updates", label, y_axis_type="log" if low > 0 else "linear")
+    _draw(plot, lines, system_styles([line.name for line in lines]), "@y{0.0000} after @x{0,0} updates")
+    _mark_stages(plot, {"": [history]})
+    plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
+    if low > 0:
+        plot.yaxis.formatter = CustomJSTickFormatter(code=_PLAIN)
+    items = [LegendItem(label=one.name, renderers=[one]) for one in plot.renderers if one.name]
+    plot.add_layout(
+        Legend(items=items, ncols=2, border_line_alpha=0.0, background_fill_alpha=0.0, click_policy="hide"), "above"
+    )
+    return plot
+
+
+def live_spectra(
+    spectra: xr.Dataset, variable: str, styles: Mapping[str, tuple[str, str]], name: str
+) -> tuple[Any, Any]:
+    """Mean power against wavelength, and each system's power over the truth's; both share the wavelengths.
+
+    Args:
+        spectra: `V(system, wavelength)`, wavelength in fine cells, attribute `factor`.
+        variable: which `V`.
+        styles: colour and dash by system.
+        name: of the figures, with `-power` and `-ratio` behind.
+    """
+    power = spectra[variable]
+    wavelength = np.asarray(power["wavelength"].values, dtype=np.float64)
+    keep = np.isfinite(wavelength) & (wavelength > 0)
+    power, wavelength = power.isel(wavelength=keep), wavelength[keep]
+    names = reading_order(power["system"].values)
+    truth = power.sel(system=TRUTH).values
+    units = pretty_units(str(power.attrs.get("units", "")))
+    powers, ratios = [], []
+    for system in names:
+        values = power.sel(system=system).values
+        powers.append(Line(system, wavelength, np.where(values > 0, values, np.nan)))
+        ratio = np.divide(values, truth, out=np.full(truth.shape, np.nan), where=truth > 0)
+        ratios.append(Line(system, wavelength, ratio))
+    ends = (float(wavelength.max()), float(wavelength.min()))
+    x_label = "wavelength, fine cells"
+    top = _plot(
+        f"{name}-power", x_label, f"power{f' ({units})' if units else ''}",
+        x_axis_type="log", y_axis_type="log", x_range=ends,
+    )  # fmt: skip
+    peak = max(1.0, *(float(np.nanmax(line.y)) for line in ratios if np.isfinite(line.y).any()))
+    low = _plot(
+        f"{name}-ratio", x_label, "power over the truth's", x_axis_type="log", x_range=top.x_range,
+        y_range=(0.0, min(1.1 * peak, 2.5)),
+    )  # fmt: skip
+    _draw(top, powers, styles, "@y{0.000e} at @x{0.0} cells")
+    _draw(low, ratios, styles, "@y{0.000} of the truth's at @x{0.0} cells")
+    limit = 2.0 * int(spectra.attrs.get("factor") or spectra["wavelength"].attrs["factor"])
+    for plot in (top, low):
+        plot.add_layout(
+            Span(location=limit, dimension="height", line_color="#888888", line_dash="dotted", line_width=1.5)
+        )
+        plot.xaxis.ticker = LogTicker(mantissas=[1, 2, 5])
+        plot.xaxis.formatter = CustomJSTickFormatter(code=_PLAIN)
+    return top, low
+
+
+def live_profile(samples: xr.Dataset, variable: str, styles: Mapping[str, tuple[str, str]], name: str) -> Any:
+    """The centre row at the first time; the page's script replaces the row by the one that the reader points at.
+
+    Args:
+        samples: `V(system, valid_time, y, x)`.
+        variable: which `V`.
+        styles: colour and dash by system.
+        name: of the figure; the line of a system has the source `NAME-line-SYSTEM`.
+    """
+    field = samples[variable].isel(valid_time=0)
+    y_dim, x_dim = (str(dim) for dim in field.dims[-2:])
+    row = field.isel({y_dim: field.sizes[y_dim] // 2})
+    centres, label, _ = coordinate(field, x_dim, field.sizes[x_dim])
+    order = np.argsort(centres)
+    units = pretty_units(str(field.attrs.get("units", "")))
+    lines = [
+        Line(system, centres[order], row.sel(system=system).values[order].astype(np.float64))
+        for system in reading_order(row["system"].values)
+    ]
+    plot = _plot(name, label, f"{variable}{f' ({units})' if units else ''}")
+    _draw(plot, lines, styles, "@y{0.00} at @x{0.00}")
+    for one in plot.renderers:
+        if one.name:
+            one.data_source.name = f"{name}-line-{one.name}"
+    return plot
+
+
+def live_trade_off(
+    points: Sequence[Point], styles: Mapping[str, tuple[str, str]], labels: tuple[str, str], name: str
+) -> Any:
+    """Distortion against realism: a system nearer to the lower left is better in both.
+
+    Args:
+        points: one a system.
+        styles: colour and dash by system.
+        labels: of the axes.
+        name: of the figure.
+    """
+    plot = _plot(name, *labels, height=380)
+    shown = []
+    for point in points:
+        colour, _ = styles[point.name]
+        if len(point.seeds) > 1:
+            seed_xs, seed_ys = zip(*point.seeds, strict=True)
+            plot.scatter(seed_xs, seed_ys, color=colour, size=5, alpha=0.55, tags=_tags(point.name))
+        source = ColumnDataSource({"x": [point.x], "y": [point.y], "name": [point.name]})
+        shown.append(
+            plot.scatter("x", "y", source=source, color=colour, size=12, name=point.name, tags=_tags(point.name))
+        )
+        plot.text(
+            "x",
+            "y",
+            text="name",
+            source=source,
+            x_offset=10,
+            y_offset=4,
+            text_font_size="12px",
+            tags=[*_tags(point.name), "ink"],
+        )
+    tips = [("", "$name"), (labels[0], "@x{0.0000}"), (labels[1], "@y{0.0000}")]
+    plot.add_tools(HoverTool(renderers=shown, tooltips=tips))
+    # room for the names, which do not count in the ranges
+    xs = [p.x for p in points] + [x for p in points for x, _ in p.seeds]
+    ys = [p.y for p in points] + [y for p in points for _, y in p.seeds]
+    wide, high = np.ptp(xs) or abs(xs[0]) or 1.0, np.ptp(ys) or abs(ys[0]) or 1.0
+    plot.x_range.start, plot.x_range.end = min(xs) - 0.08 * wide, max(xs) + 0.3 * wide
+    plot.y_range.start, plot.y_range.end = min(ys) - 0.1 * high, max(ys) + 0.1 * high
+    plot.add_layout(
+        Label(
+            x=6,
+            y=6,
+            x_units="screen",
+            y_units="screen",
+            text="↙ better in both",
+            text_font_size="12px",
+            text_color="#808080",
+        )
+    )
+    return plot

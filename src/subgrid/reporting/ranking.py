@@ -1,0 +1,132 @@
+"""Tables that rank: a row a system, a column a score, best first, for the reader to sort anew."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from subgrid.figures import pretty_units
+from subgrid.reporting.columns import ABSENT, Column
+from subgrid.reporting.load import ALL
+from subgrid.reporting.tables import BEST, hint_of, interval_text, meaning_of, number_text, title_of
+
+RANKED = (
+    "rmse",
+    "psnr",
+    "ssim",
+    "log_spectral_distance",
+    "high_wavenumber_power_ratio",
+    "mae",
+    "histogram_overlap",
+    "crps",
+)
+DISTORTION, REALISM = "rmse", "log_spectral_distance"
+
+
+@dataclass(frozen=True)
+class RankCell:
+    """A score of a system.
+
+    Attributes:
+        text: the value.
+        key: what the column is sorted by; the less, the better. NaN comes last.
+        spread: further text behind the value.
+        interval: a line of its own.
+        mark: a word of judgement, or nothing.
+        kind: `good`, `bad`, `flat` or nothing: the cell's colour.
+    """
+
+    text: str
+    key: float
+    spread: str = ""
+    interval: str = ""
+    mark: str = ""
+    kind: str = ""
+
+    @property
+    def order(self) -> str:
+        """The key for the page; empty where there is none."""
+        return "" if math.isnan(self.key) else f"{self.key:.9g}"
+
+
+@dataclass(frozen=True)
+class RankRow:
+    """A system: its name, what there is to say of it, whether it is the one that others are compared with, and its scores."""
+
+    name: str
+    note: str
+    cells: list[RankCell]
+    reference: bool = False
+
+
+@dataclass
+class RankTable:
+    """One variable's table.
+
+    Attributes:
+        variable: heading.
+        columns: title, units and hint of each score.
+        rows: best first by the first column.
+        head: of the first column.
+    """
+
+    variable: str
+    columns: list[tuple[str, str, str]]
+    rows: list[RankRow] = field(default_factory=list)
+    head: str = "system"
+
+    def sort(self) -> RankTable:
+        """Order the rows by the first column; those without a value last."""
+        self.rows.sort(key=lambda row: (math.isnan(row.cells[0].key), row.cells[0].key))
+        return self
+
+
+def columns_for(scores: Iterable[str], units: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Title, units and hint of each score."""
+    return [(title_of(score), pretty_units(units.get(score, "")), hint_of(score)) for score in scores]
+
+
+def distance(score: str, value: float) -> float:
+    """How far a value is from a perfect one, so that the least is the best; the value itself where there is no best one."""
+    best, higher = meaning_of(score)
+    if higher is not None:
+        return -value if higher else value
+    return value if math.isnan(best) else abs(value - best)
+
+
+def rank(columns: Sequence[Column], units: Mapping[tuple[str, str], str], *, marked: bool) -> list[RankTable]:
+    """Rank the systems of one or several runs.
+
+    Args:
+        columns: systems with their scores.
+        units: by (variable, score).
+        marked: whether the standings of the evaluation are shown; they hold within one run.
+    """
+    tables = []
+    for variable in dict.fromkeys(variable for variable, _ in units):
+        scores = [score for score in RANKED if (variable, score) in units]
+        if len(scores) < 2:
+            continue
+        table = RankTable(variable, columns_for(scores, {score: units[variable, score] for score in scores}))
+        largest = {score: _largest(columns, variable, score) for score in scores}
+        for column in columns:
+            cells = [_cell(column, variable, score, largest[score], marked) for score in scores]
+            if any(not math.isnan(cell.key) for cell in cells):
+                table.rows.append(RankRow(column.name, "", cells))
+        tables.append(table.sort())
+    return tables
+
+
+def _largest(columns: Sequence[Column], variable: str, score: str) -> float:
+    values = [column.entries.get((ALL, variable, score), ABSENT).value for column in columns]
+    return max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+
+
+def _cell(column: Column, variable: str, score: str, largest: float, marked: bool) -> RankCell:
+    entry = column.entries.get((ALL, variable, score), ABSENT)
+    mark = entry.standing if marked else ""
+    kind = "good" if mark == BEST else ""
+    return RankCell(
+        number_text(entry.value, largest), distance(score, entry.value), "", interval_text(entry, largest), mark, kind
+    )

@@ -1,0 +1,176 @@
+"""What the page shows of systems that belong together: linked maps, profiles, spectra, distortion and realism, training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from subgrid.figures import TRUTH, pretty_units, reading_order, system_styles
+from subgrid.figures.live_lines import Point, live_columns, live_curves, live_profile, live_spectra, live_trade_off
+from subgrid.figures.live_maps import LinkedMaps, linked_maps
+from subgrid.reporting.columns import BASELINES
+from subgrid.reporting.ranking import DISTORTION, REALISM
+from subgrid.reporting.tables import title_of
+
+MEASURED = {
+    "valid_rmse": "validation RMSE, standardised",
+    "valid_psnr": "validation PSNR, dB",
+    "valid_ssim": "validation SSIM",
+    "valid_log_spectral_distance": "validation log spectral distance, dB",
+}
+FAR = 3.0  # times the systems' own span, from which interpolation leaves no room for them
+_VIEWS = {"discriminator_real": "of truth", "discriminator_fake": "of generated"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Systems that can be shown in the same figures.
+
+    Attributes:
+        key: of its figures and links.
+        label: heading; empty where the page has one subject only.
+        samples: `V(system, valid_time, y, x)` and `V_coarse`, or None for systems that draw from noise.
+        spectra: `V(system, wavelength)`.
+        histories: `history.csv` of each seed, by system.
+        points: distortion and realism of each system, by variable and units.
+        shown: the two systems that the maps show first.
+        about: a sentence under the maps' heading on whose fields they are.
+    """
+
+    key: str
+    label: str
+    samples: xr.Dataset | None
+    spectra: xr.Dataset | None
+    histories: Mapping[str, Sequence[pd.DataFrame]]
+    points: Mapping[tuple[str, str], Sequence[Point]]
+    shown: tuple[str, str]
+    about: str = ""
+
+    @property
+    def systems(self) -> list[str]:
+        """All names, in reading order."""
+        named = [str(name) for one in (self.samples, self.spectra) if one is not None for name in one["system"].values]
+        return list(dict.fromkeys(reading_order([*named, *self.histories])))
+
+
+@dataclass
+class Shown:
+    """A subject's figures, by where they stand in the page.
+
+    Attributes:
+        subject: whose they are.
+        maps: the linked maps, or None.
+        profiles: by variable.
+        spectra: power and ratio by variable.
+        trade_offs: distortion against realism by variable.
+        curves: validation scores.
+        losses: of a single run.
+        legend: name, colour and dash of each system.
+    """
+
+    subject: Subject
+    maps: LinkedMaps | None = None
+    profiles: dict[str, Any] = field(default_factory=dict)
+    spectra: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    trade_offs: dict[str, Any] = field(default_factory=dict)
+    curves: list[Any] = field(default_factory=list)
+    losses: list[Any] = field(default_factory=list)
+    legend: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def models(self) -> dict[str, Any]:
+        """All Bokeh figures by name."""
+        found = [*self.profiles.values(), *self.trade_offs.values(), *self.curves, *self.losses]
+        found += [one for pair in self.spectra.values() for one in pair]
+        found += list(self.maps.panels.values()) if self.maps else []
+        return {one.name: one for one in found}
+
+
+def show(subject: Subject, *, max_bytes: int) -> Shown:
+    """Draw all of a subject's figures.
+
+    Args:
+        subject: what to show.
+        max_bytes: room for the fields of its maps.
+    """
+    key, styles = subject.key, system_styles(subject.systems)
+    out = Shown(subject, legend=[(name, *styles[name]) for name in subject.systems])
+    samples, spectra = subject.samples, subject.spectra
+    if samples is not None:
+        variables = [str(name) for name, one in samples.data_vars.items() if "system" in one.dims]
+        out.maps = linked_maps(samples, *subject.shown, key=key, max_bytes=max_bytes)
+        out.profiles = {name: live_profile(samples, name, styles, f"{key}-profile-{name}") for name in variables}
+    if spectra is not None:
+        for name in map(str, spectra.data_vars):
+            out.spectra[name] = live_spectra(spectra, name, styles, f"{key}-spectra-{name}")
+    for (variable, units), points in subject.points.items():
+        labels = (_titled(DISTORTION, units), _titled(REALISM, "dB"))
+        for name, some in _near_and_far(variable, points).items():
+            out.trade_offs[name] = live_trade_off(some, styles, labels, f"{key}-trade-{name.replace(' ', '-')}")
+    for column, label in MEASURED.items():
+        made = live_curves(subject.histories, column, label, styles, f"{key}-curve-{column}")
+        out.curves += [] if made is None else [made]
+    if len(subject.histories) == 1:
+        (tables,) = subject.histories.values()
+        out.losses = _losses(tables[0], key)
+    return out
+
+
+def _losses(history: pd.DataFrame, key: str) -> list[Any]:
+    """Losses, and the discriminator's view."""
+    losses = {
+        name: name.removeprefix("loss_").replace("_", " ")
+        for name in map(str, history.columns)
+        if name.startswith("loss_")
+    }
+    losses["discriminator_loss"] = "discriminator"
+    made = [
+        live_columns(history, losses, "losses", f"{key}-losses"),
+        live_columns(history, _VIEWS, "discriminator's view", f"{key}-views"),
+    ]
+    return [one for one in made if one is not None]
+
+
+def _near_and_far(variable: str, points: Sequence[Point]) -> dict[str, Sequence[Point]]:
+    """All systems; and, where interpolation is so far off that the others fall into one spot, the others once more."""
+    others = [point for point in points if point.name not in BASELINES]
+    if len(others) < 2:
+        return {variable: points}
+    spans = [max((abs(one.x - two.x) for one in some for two in some), default=0.0) for some in (points, others)]
+    if spans[0] <= FAR * spans[1]:
+        return {variable: points}
+    return {f"{variable} without interpolation": others, variable: points}
+
+
+def _titled(score: str, units: str) -> str:
+    unit = pretty_units(units)
+    return f"{title_of(score)}{f' ({unit})' if unit else ''}"
+
+
+def points_of(scores: pd.DataFrame) -> dict[tuple[str, str], list[Point]]:
+    """Distortion and realism of a run's systems.
+
+    Args:
+        scores: over all times, long form.
+    """
+    out: dict[tuple[str, str], list[Point]] = {}
+    rows = scores[scores["score"].isin((DISTORTION, REALISM)) & (scores["system"] != TRUTH)]
+    for variable, of_variable in rows.groupby("variable", sort=False):
+        values = of_variable.pivot_table(index="system", columns="score", values="value", sort=False, aggfunc="first")
+        if not {DISTORTION, REALISM} <= set(values.columns):
+            continue
+        units = str(of_variable.loc[of_variable["score"] == DISTORTION, "units"].iloc[0])
+        complete = values.dropna(subset=[DISTORTION, REALISM])
+        points = [Point(str(name), float(row[DISTORTION]), float(row[REALISM])) for name, row in complete.iterrows()]
+        if len(points) > 1:
+            out[str(variable), units] = points
+    return out
+
+
+def better(scores: Mapping[str, float]) -> str:
+    """The interpolation of lower error, or whatever there is."""
+    there = [name for name in BASELINES if name in scores]
+    return min(there, key=lambda name: scores[name]) if there else next(iter(scores))

@@ -1,0 +1,274 @@
+"""The page of a study: arms ranked, what each changes, what cannot be told apart, maps and lines of all arms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from subgrid.errors import RunError
+from subgrid.evaluation import BASELINES
+from subgrid.figures.live_lines import Point
+from subgrid.reporting.columns import Entry
+from subgrid.reporting.numbers import Verdict, listed
+from subgrid.reporting import report as report_runs
+from subgrid.reporting.page import check_out, provenance_entries, setting_groups, write_page
+from subgrid.reporting.ranking import DISTORTION, RANKED, REALISM, RankCell, RankRow, RankTable, columns_for, distance
+from subgrid.reporting.subjects import Subject
+from subgrid.reporting.tables import interval_text, number_text, title_of
+from subgrid.studies.gather import Gathered, gather
+from subgrid.studies.jobs import STUDY_FILE
+from subgrid.studies.results import BETTER, DIFFERS, TIED, WORSE
+
+KINDS = {BETTER: "good", WORSE: "bad", TIED: "flat", DIFFERS: "flat"}
+_HOW = ("command", "started", "resumed", "threads", "workers", "versions", "git_revision", "platform")
+
+
+def report(runs: Sequence[str | Path], out: str | Path) -> Path:
+    """Write one HTML file on runs, or on a study.
+
+    Args:
+        runs: evaluated run directories, or the folder of one study.
+        out: the HTML file; its folder is made if need be, an existing file replaced in one step.
+
+    Returns:
+        `out` as a path.
+
+    Raises:
+        RunError: no run given, one given twice, a directory missing or incomplete, a run not evaluated, a study beside
+            something else, or `out` is a directory.
+    """
+    studies = [Path(run) for run in runs if (Path(run) / STUDY_FILE).is_file()]
+    if not studies:
+        return report_runs(runs, out)
+    if len(runs) > 1:
+        raise RunError(
+            f"{studies[0]} is a study, whose report stands alone; give it without others, or give single runs."
+        )
+    return study_page(studies[0], out)
+
+
+def study_page(folder: str | Path, out: str | Path | None = None) -> Path:
+    """Write one HTML file on a finished study.
+
+    Args:
+        folder: of the study, as `subgrid study` left it.
+        out: the HTML file; `FOLDER/report.html` by default.
+
+    Returns:
+        The file.
+
+    Raises:
+        RunError: where the folder is no study's, nothing is finished in it, or `out` is a directory.
+    """
+    found = gather(folder)
+    out = check_out(Path(folder) / "report.html" if out is None else out)
+    return write_page(_page(found), [_subject(found)], out)
+
+
+def _page(found: Gathered) -> dict[str, Any]:
+    results, reference = found.results, found.reference
+    config = found.facts["arms"][reference]["config"]
+    return {
+        "title": str(found.facts["text"] or f"Study of {len(found.facts['arms'])} arms"),
+        "verdict": Verdict(_verdict(results, reference), "none"),
+        "subtitle": f"RMSE over all test times, in pairs of equal seed against {reference}; intervals over times and seeds.",
+        "about": _about(found),
+        "ranking": {"tables": _tables(results, found), "intro": _intro(reference), "notes": []},
+        "study": _study(found),
+        "scores": None,
+        "single": True,
+        "runs": [
+            {
+                "label": reference,
+                "sections": [],
+                "settings": {f"{name} ({reference})": rows for name, rows in setting_groups(config).items()},
+                "provenance": provenance_entries({key: found.facts[key] for key in _HOW if key in found.facts}),
+            }
+        ],
+    }
+
+
+def _intro(reference: str) -> str:
+    return (
+        f"Mean ± spread over seeds; below, the difference to {reference} with its interval over times and seeds, and whether "
+        "it can be told from none. Best first, by the first score."
+    )
+
+
+def _about(found: Gathered) -> list[tuple[str, str]]:
+    facts = found.facts
+    done = sum(map(len, found.runs.values()))
+    asked = len(facts["arms"]) * len(facts["seeds"])
+    data = facts["arms"][found.reference]["config"]["data"]
+    return [
+        ("Arms", f"{len(facts['arms'])}, of them {found.reference} the one that others are compared with"),
+        ("Seeds", ", ".join(map(str, facts["seeds"]))),
+        ("Budget", _budget(facts["budget"])),
+        ("Runs", f"{done} of {asked} finished"),
+        (
+            "Data",
+            f"{Path(str(data.get('source', ''))).name}, {data.get('factor')} fine cells per coarse cell along each axis",
+        ),
+    ]
+
+
+def _budget(budget: Mapping[str, float]) -> str:
+    return ", ".join(f"{value:,g} {name}" for name, value in budget.items())
+
+
+def _verdict(results: pd.DataFrame, reference: str) -> str:
+    """Which arms are better or worse than the reference by RMSE, variable by variable."""
+    arms = results[(results["score"] == DISTORTION) & ~results["arm"].isin([reference, *BASELINES])]
+    said = []
+    for variable, rows in arms.groupby("variable", sort=False):
+        verdicts = {kind: list(rows.loc[rows["verdict"] == kind, "arm"]) for kind in (BETTER, WORSE, TIED)}
+        words = {BETTER: "better than {}", WORSE: "worse than {}", TIED: "not told apart from {}"}
+        parts = [
+            f"{listed(names, ' and ')} {words[kind].format(reference)}" for kind, names in verdicts.items() if names
+        ]
+        open_ = list(rows.loc[rows["verdict"] == "", "arm"])
+        parts += [f"of {listed(open_, ' and ')} nothing can be said"] if open_ else []
+        said.append(f"{variable}: {'; '.join(parts)}.")
+    return " ".join(said) or f"{reference} stands alone."
+
+
+def _tables(results: pd.DataFrame, found: Gathered) -> list[RankTable]:
+    """A table a variable that has more than one of the ranked scores."""
+    out = []
+    texts = {name: str(arm["text"]) for name, arm in found.facts["arms"].items()}
+    for variable, rows in results[results["score"].isin(RANKED)].groupby("variable", sort=False):
+        there = set(rows["score"])
+        scores = [score for score in RANKED if score in there]
+        if len(scores) < 2:
+            continue
+        units = dict(zip(rows["score"], rows["units"], strict=True))
+        table = RankTable(str(variable), columns_for(scores, units), head="arm")
+        largest = {score: float(rows.loc[rows["score"] == score, "mean"].abs().max()) for score in scores}
+        for arm, of_arm in rows.groupby("arm", sort=False):
+            by_score = {str(row["score"]): row for row in of_arm.to_dict("records")}
+            cells = [_cell(score, by_score.get(score), largest[score]) for score in scores]
+            note = texts.get(str(arm), "interpolation")
+            table.rows.append(RankRow(str(arm), note, cells, reference=arm == found.reference))
+        out.append(table.sort())
+    return out
+
+
+def _cell(score: str, row: Mapping[Any, Any] | None, largest: float) -> RankCell:
+    if row is None:
+        return RankCell("n/a", math.nan)
+    verdict = str(row["verdict"])
+    spread = "" if math.isnan(row["spread"]) else f"± {row['spread']:.2g}"
+    gap = Entry(row["difference"], row["lower"], row["upper"], "")
+    size = max((abs(value) for value in gap[:3] if math.isfinite(value)), default=0.0)
+    interval = "" if math.isnan(gap.value) else f"{_signed(gap.value, size)} {interval_text(gap, size)}".strip()
+    value = float(row["mean"])
+    return RankCell(
+        number_text(value, largest), distance(score, value), spread, interval, verdict, KINDS.get(verdict, "")
+    )
+
+
+def _signed(value: float, largest: float) -> str:
+    text = number_text(value, largest)
+    return text if text.startswith("−") else f"+{text}"
+
+
+def _study(found: Gathered) -> dict[str, Any]:
+    arms = [
+        {
+            "name": name,
+            "text": arm["text"],
+            "confounded": arm["confounded"],
+            "differences": [
+                (one["key"], _plain(one["reference"]), _plain(one["value"]), one["stated"])
+                for one in arm["differences"]
+            ],
+        }
+        for name, arm in found.facts["arms"].items()
+    ]
+    failed = found.tables["failures"]
+    return {
+        "reference": found.reference,
+        "budget": _budget(found.facts["budget"]),
+        "seeds": ", ".join(map(str, found.facts["seeds"])),
+        "arms": arms,
+        "untold": list(_untold(found.results)),
+        "failures": list(failed.itertuples(index=False, name=None)),
+        **_costs(found.tables["costs"]),
+    }
+
+
+def _plain(value: Any) -> str:
+    return "–" if value is None else str(value)
+
+
+def _untold(results: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
+    """Variable, score, and the arms that cannot be told from the reference in it."""
+    tied = results[(results["verdict"] == TIED) & results["score"].isin(RANKED)]
+    for (variable, score), rows in tied.groupby(["variable", "score"], sort=False):
+        yield str(variable), title_of(str(score)), listed(list(rows["arm"]), " and ")
+
+
+def _costs(costs: pd.DataFrame) -> dict[str, Any]:
+    """Means over seeds, and their columns' titles."""
+    names = [name for name in costs.columns if name not in ("arm", "seed") and costs[name].notna().any()]
+    means = costs.groupby("arm", sort=False)[names].mean()
+    titles = [name.replace("_mib", " (MiB)").replace("_", " ") for name in names]
+    rows = [
+        (str(arm), [_count(value) for value in row]) for arm, row in zip(means.index, means.to_numpy(), strict=True)
+    ]
+    return {"cost_columns": titles, "costs": rows}
+
+
+def _count(value: float) -> str:
+    return "n/a" if math.isnan(value) else f"{value:,.0f}"
+
+
+def _subject(found: Gathered) -> Subject:
+    """All arms that can be shown in the same figures."""
+    samples, reference = found.samples(), found.reference
+    histories = {arm: list(tables.values()) for arm, tables in found.histories().items() if tables}
+    first = next((seed for seed in found.runs[reference]), None)
+    return Subject(
+        "study",
+        "",
+        samples,
+        found.spectra(),
+        histories,
+        _points(found.results),
+        _pair(found),
+        "" if samples is None else f"Fields of seed {first}. Coarse input and interpolation are those of {reference}.",
+    )
+
+
+def _pair(found: Gathered) -> tuple[str, str]:
+    """The reference, and the arm of lowest RMSE beside it; where it stands alone, the better interpolation."""
+    rows = found.results[found.results["score"] == DISTORTION].dropna(subset=["mean"])
+    first = rows[rows["variable"] == rows["variable"].iloc[0]] if len(rows) else rows
+    mean = {str(row["arm"]): float(row["mean"]) for row in first.to_dict("records") if row["arm"] != found.reference}
+    arms = {arm: value for arm, value in mean.items() if arm not in BASELINES} or mean
+    return found.reference, min(arms, key=lambda arm: arms[arm], default=found.reference)
+
+
+def _points(results: pd.DataFrame) -> dict[tuple[str, str], Sequence[Point]]:
+    """Each arm's distortion and realism, with its seeds'."""
+    out: dict[tuple[str, str], Sequence[Point]] = {}
+    seeds = [name for name in results.columns if name.startswith("seed_")]
+    for variable, rows in results.groupby("variable", sort=False):
+        x, y = (
+            {str(row["arm"]): row for row in rows[rows["score"] == score].to_dict("records")}
+            for score in (DISTORTION, REALISM)
+        )
+        arms = [arm for arm in x if arm in y]
+        if not arms:
+            continue
+        points = []
+        for arm in arms:
+            pairs = [(float(x[arm][seed]), float(y[arm][seed])) for seed in seeds]
+            known = tuple(pair for pair in pairs if not any(map(math.isnan, pair)))
+            points.append(Point(arm, float(x[arm]["mean"]), float(y[arm]["mean"]), known))
+        out[str(variable), str(x[arms[0]]["units"])] = points
+    return out

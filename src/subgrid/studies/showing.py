@@ -12,9 +12,9 @@ import pandas as pd
 from subgrid.errors import RunError
 from subgrid.evaluation import BASELINES
 from subgrid.figures.live_lines import Point
+from subgrid.reporting import report as report_runs
 from subgrid.reporting.columns import Entry
 from subgrid.reporting.numbers import Verdict, listed
-from subgrid.reporting import report as report_runs
 from subgrid.reporting.page import check_out, provenance_entries, setting_groups, write_page
 from subgrid.reporting.ranking import DISTORTION, RANKED, REALISM, RankCell, RankRow, RankTable, columns_for, distance
 from subgrid.reporting.subjects import Subject

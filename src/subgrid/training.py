@@ -24,6 +24,7 @@ from subgrid.data.store import Store, open_store
 from subgrid.errors import RunError
 from subgrid.inference import draw_noise
 from subgrid.locking import locked
+from subgrid.models import count_parameters
 from subgrid.models.blocks import resize
 from subgrid.preparation import prepare
 from subgrid.rehearsal import (
@@ -283,7 +284,14 @@ def _set_rates(config: Config, state: State, done: float) -> float:
 
 def _finish(run: Run, state: State, notes: list[str]) -> None:
     """Say that the run is complete, what it took, and what its user should know."""
-    facts = {"updates": state.step, "seconds_in_updates": round(state.elapsed, 1), "stage": state.stage, "notes": notes}
+    facts = {
+        "updates": state.step,
+        "seconds_in_updates": round(state.elapsed, 1),
+        "stage": state.stage,
+        "generator_parameters": count_parameters(state.generator),
+        "discriminator_parameters": count_parameters(state.discriminator),
+        "notes": notes,
+    }
     write_json(run.path / "finished.json", facts)
 
 

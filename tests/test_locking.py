@@ -40,7 +40,9 @@ def test_another_process_is_named_and_its_death_frees_the_folder(tmp_path: Path)
     folder = tmp_path / "new" / "run"
     process = holder(folder)
     try:
-        said = rf"^{folder} is being written by another process \({process.pid} on .*, since 2.*\+00:00\); wait until it"
+        said = (
+            rf"^{folder} is being written by another process \({process.pid} on .*, since 2.*\+00:00\); wait until it"
+        )
         with pytest.raises(RunError, match=said), locked(folder):
             raise AssertionError("held twice")
         assert str(process.pid) in (folder / LOCK).read_text()  # the refused one changed nothing

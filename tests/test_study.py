@@ -186,6 +186,23 @@ def test_a_study_that_has_changed_is_refused(unbroken: Path, study_file: Path, o
         subgrid.study(study_file, out=unbroken, overrides=overrides)
 
 
+def test_settings_that_an_older_subgrid_did_not_know_are_no_change(unbroken: Path, study_file: Path) -> None:
+    new = studying._described(load_study(study_file))
+    old = json.loads((unbroken / "study.json").read_text())
+    for arm in old["arms"].values():
+        for table, key in (("train", "training_fields"), ("data", "gap"), ("data", "coarsen"), ("data", "static")):
+            arm["config"][table].pop(key, None)
+    changes = list(studying._changes(old, new))
+    assert changes == ["arms.sampled: data.coarsen was 'mean', is now 'bilinear'"]  # not the default: a change
+    old["arms"]["sound"]["config"]["train"]["forgotten"] = 3
+    old["arms"]["wild"]["config"]["train"]["ema"] = 0.5
+    assert list(studying._changes(old, new)) == [
+        "arms.sound: train.forgotten was 3, is now None",
+        *changes,
+        "arms.wild: train.ema was 0.5, is now 0.99",
+    ]
+
+
 def test_an_arm_that_is_gone_is_refused_and_one_that_is_new_is_not(unbroken: Path, study_file: Path) -> None:
     less = study_file.with_name("less.toml")
     less.write_text(STUDY.partition("[arms.wild]")[0])

@@ -368,7 +368,11 @@ MOVES: list[tuple[str, Any]] = [
     ("discriminator.norm", "none"),
     ("discriminator.output", "sigmoid"),
 ]
-WATCHES: list[tuple[str, Any]] = [("train.validate_every", 1), ("train.validation_fields", 3)]
+WATCHES: list[tuple[str, Any]] = [
+    ("train.validate_every", 1),
+    ("train.validation_fields", 3),
+    ("train.training_fields", 2),
+]
 ELSEWHERE = {"train.seconds", "train.precision", "train.device"}
 
 

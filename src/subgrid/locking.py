@@ -40,7 +40,7 @@ def locked(folder: Path) -> Iterator[None]:
             f"{folder} is being written by another process{_holder(file)}; wait until it has ended, or stop it and give the "
             "command again, which goes on where that stood."
         ) from None
-    mine = not isinstance(lock, SoftFileLock)  # where the system has no locks, filelock writes and removes the file itself
+    mine = not isinstance(lock, SoftFileLock)  # that one, for systems without locks, keeps its own file
     try:
         if mine:
             now = datetime.now(UTC).isoformat(timespec="seconds")

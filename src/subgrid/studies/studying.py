@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from subgrid.config import flatten
+from subgrid.config import defaults, flatten
 from subgrid.console import tracker
 from subgrid.data.store import open_store
 from subgrid.errors import ConfigError, RunError, SubgridError
@@ -183,7 +183,8 @@ def _begun(folder: Path, plan: Plan) -> dict[str, Any] | None:
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
-    """What is not as it was."""
+    """What is not as it was; a setting that the subgrid of then did not know was at its default."""
+    unstated = flatten(defaults())
     if old["reference"] != new["reference"]:
         yield f"reference was {old['reference']!r}, is now {new['reference']!r}"
     for seed in old["seeds"]:
@@ -193,7 +194,7 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
         if name not in new["arms"]:
             yield f"arms.{name} is gone"
             continue
-        was, now = (flatten(one["config"]) for one in (arm, new["arms"][name]))
+        was, now = (unstated | flatten(one["config"]) for one in (arm, new["arms"][name]))
         for key in sorted({*was, *now} - {"seed"}):
             if was.get(key) != now.get(key):
                 yield f"arms.{name}: {key} was {was.get(key)!r}, is now {now.get(key)!r}"

@@ -62,9 +62,13 @@ def test_once_in_a_process_too_and_free_after_an_error(tmp_path: Path) -> None:
             raise AssertionError("held twice")
         raise KeyError
     assert tmp_path.is_dir() and not any(tmp_path.iterdir())  # it was there before
-    with locked(tmp_path / "new"):
+    with locked(tmp_path / "new" / "run"):
         pass
     assert not (tmp_path / "new").exists()
+    (tmp_path / "runs").mkdir()
+    with locked(tmp_path / "runs" / "run"):
+        pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["runs"]
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe"])

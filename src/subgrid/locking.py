@@ -21,7 +21,7 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold a folder for writing, made if need be; in the lock file stands who holds it.
 
     A lock file that a killed process left is no obstacle. What is interrupted or fails before anything was written leaves no
-    empty folder.
+    empty folders.
 
     Args:
         folder: a run directory or a study's folder.
@@ -29,7 +29,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         RunError: at once, if another process (or another call in this one) holds it.
     """
-    made = not folder.exists()
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / LOCK
     lock = FileLock(file)
@@ -51,9 +51,9 @@ def locked(folder: Path) -> Iterator[None]:
             with suppress(OSError):
                 file.unlink()  # while it is held: who has it open already sees that it is gone, and does not take it
         lock.release()
-        if made:
-            with suppress(OSError):
-                folder.rmdir()
+        with suppress(OSError):  # the first that is not empty, and so all above it, stay
+            for path in made:
+                path.rmdir()
 
 
 def _holder(file: Path) -> str:

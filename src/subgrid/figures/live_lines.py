@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,7 @@ class Line:
         y: (n).
         low: lower edge of the band, (n), or None.
         high: upper edge, or None.
+        note: what else there is to say at the pointer; such a line is dotted.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Line:
     y: Array
     low: Array | None = None
     high: Array | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,8 @@ def _draw(plot: Any, lines: Sequence[Line], styles: Mapping[str, tuple[str, str]
         source = ColumnDataSource({"x": line.x, "y": line.y})
         width = 2.6 if line.name == TRUTH else 2.0
         drawn = plot.line(
-            "x", "y", source=source, line_color=colour, line_dash=DASHES[dash], line_width=width, name=line.name,
-            tags=_tags(line.name),
+            "x", "y", source=source, line_color=colour, line_dash="dotted" if line.note else DASHES[dash],
+            line_width=width, name=f"{line.name}{line.note}", tags=_tags(line.name),
         )  # fmt: skip
         if len(line.x) == 1:
             plot.scatter("x", "y", source=source, color=colour, size=6, tags=_tags(line.name))
@@ -150,7 +152,7 @@ def live_curves(
     styles: Mapping[str, tuple[str, str]],
     name: str,
 ) -> Any | None:
-    """One quantity over the updates, a line a system, a band over its seeds.
+    """One quantity over the updates, a line a system, a band over its seeds; dotted beside it that of training times.
 
     Args:
         histories: `history.csv` of each seed, by system.
@@ -165,6 +167,9 @@ def live_curves(
     lines = [line for system, tables in histories.items() if (line := over_seeds(tables, column, system))]
     if not lines:
         return None
+    for system, tables in histories.items():
+        if line := over_seeds(tables, f"train_{column.removeprefix('valid_')}", system):
+            lines.append(replace(line, note=", training times"))
     plot = _plot(name, "updates", label)
     _draw(plot, lines, styles, "@y{0.0000} after @x{0,0} updates")
     _mark_stages(plot, histories)

@@ -56,7 +56,8 @@ def legend(ax: Axes) -> None:
     figure, grid = ax.get_figure(root=True), ax.get_gridspec()
     assert figure is not None
     room = figure.get_figwidth() / (grid.ncols if grid is not None else 1) - 1.0  # inches, without the axis' own labels
-    columns = next((n for n in range(len(labels), 1, -1) if _legend_width(labels, n) <= room), 1)
+    widths = np.array([TextPath((0, 0), label, size=LEGEND).get_extents().width for label in labels])
+    columns = next((n for n in range(len(labels), 1, -1) if _legend_width(widths, n) <= room), 1)
     ax.legend(
         handles, labels, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=columns, frameon=False, fontsize=LEGEND,
         handlelength=1.9, columnspacing=1.2, borderaxespad=0.2,
@@ -65,10 +66,9 @@ def legend(ax: Axes) -> None:
     figure.set_figheight(figure.get_figheight() + 0.21 * (rows - 1))
 
 
-def _legend_width(labels: Sequence[str], columns: int) -> float:
-    """In inches, of a legend that shares the labels out to its columns as matplotlib does."""
-    widths = [float(TextPath((0, 0), label, size=LEGEND).get_extents().width) for label in labels]
-    text = sum(float(part.max()) for part in np.array_split(widths, columns))
+def _legend_width(labels: Array, columns: int) -> float:
+    """In inches, of a legend that shares labels so wide (in points) out to its columns as matplotlib does."""
+    text = sum(float(part.max()) for part in np.array_split(labels, columns))
     return (text + LEGEND * (2.7 * columns + 1.2 * (columns - 1))) / 72
 
 

@@ -156,7 +156,7 @@ def _difference_panel(ax: Axes, rows: list[Row], styles: Mapping[str, tuple[str,
         if row.name in shown:
             _difference_row(ax, at, row, *styles[row.name])
         else:
-            said = row.note or f"{row.value:+.3g}, beyond this axis"
+            said = row.note or f"{row.value:+.3g}, beyond this axis".replace("-", "−")
             ax.annotate(
                 said, (0.01, at), xycoords=("axes fraction", "data"), va="center", color=GREY, fontsize=9,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},

@@ -188,7 +188,7 @@ class Sheet:
         bar.locator = MaxNLocator(4)
         bar.update_ticks()
         ax.tick_params(labelsize=9, color="#888888")
-        bar.set_label(label, fontsize=9, color="#222222", linespacing=1.3)
+        bar.set_label(label, fontsize=9 if self.panel > 2 else 8, color="#222222", linespacing=1.3)
         bar.outline.set_edgecolor("#888888")
 
 

@@ -31,9 +31,10 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from subgrid.figures.style import TRUTH, Array, coordinate, pretty_units, reading_order, system_styles
+from subgrid.figures.style import MARKERS, TRUTH, Array, coordinate, pretty_units, reading_order, system_styles
 
 DASHES = {"-": "solid", "--": "dashed", "-.": "dotdash", ":": "dotted"}
+SHAPES = {"o": "circle", "s": "square", "^": "triangle", "D": "diamond"}
 MOST_POINTS = 400  # of a curve: what a screen can show
 _BAND = 0.16
 _PLAIN = "return String(Number(tick.toPrecision(3)))"
@@ -304,13 +305,16 @@ def live_trade_off(
     plot = _plot(name, *labels, height=380)
     shown = []
     for point in points:
-        colour, _ = styles[point.name]
+        colour, dash = styles[point.name]
+        marker = SHAPES[MARKERS[dash]]
         if len(point.seeds) > 1:
             seed_xs, seed_ys = zip(*point.seeds, strict=True)
-            plot.scatter(seed_xs, seed_ys, color=colour, size=5, alpha=0.55, tags=_tags(point.name))
+            plot.scatter(seed_xs, seed_ys, marker=marker, color=colour, size=5, alpha=0.55, tags=_tags(point.name))
         source = ColumnDataSource({"x": [point.x], "y": [point.y], "name": [point.name]})
         shown.append(
-            plot.scatter("x", "y", source=source, color=colour, size=12, name=point.name, tags=_tags(point.name))
+            plot.scatter(
+                "x", "y", source=source, marker=marker, color=colour, size=12, name=point.name, tags=_tags(point.name)
+            )
         )
         plot.text(
             "x",

@@ -62,7 +62,9 @@ class Gathered:
             fields and baselines are the reference arm's. An arm of another truth is left out. None where no run has fields
             that can be compared.
         """
-        return self._side_by_side("samples.nc", first=True)
+        found = self._side_by_side("samples.nc", first=True)
+        coarse = found is not None and any(str(name).endswith("_coarse") for name in found.data_vars)
+        return found if coarse else None  # fields drawn from noise have no coarse ones
 
     def spectra(self) -> xr.Dataset | None:
         """Mean spectra of truth, baselines and arms, the mean over an arm's seeds: `V(system, wavelength)`."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from subgrid.config import Config, load_config, load_recipe, recipe_names
+from subgrid.config import Config, defaults, flatten, load_config, load_recipe, recipe_names
 from subgrid.errors import ConfigError, SubgridError, nearest
 
 DATA = {"source": "fields.nc", "variables": ["u10", "v10"]}
@@ -286,3 +286,15 @@ def test_whether_a_discriminator_is_trained(settings: dict[str, Any], adversaria
 def test_the_nearest_choice_is_said(word: str, choices: list[str], said: str) -> None:
     assert nearest(word, choices) == said
     assert issubclass(ConfigError, SubgridError)
+
+
+def test_defaults_are_what_is_not_given() -> None:
+    given: dict[str, Any] = {
+        "system": "x",
+        "data": {"variables": ["t2m"]},
+        "generator": {"name": "unet"},
+        "train": {"updates": 5},
+    }
+    whole = Config.model_validate(given).model_dump(mode="json", exclude_none=True)
+    assert flatten(whole) == flatten(defaults()) | flatten(given)
+    assert not set(flatten(defaults())) & set(flatten(given))

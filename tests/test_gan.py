@@ -187,6 +187,10 @@ UNFIT = [
         {"content.share": 0.5, "content.losses.l1.weight": 1.0},
         r"^content\.share: dcgan draws fields from noise, .* set it to 0\.$",
     ),
+    (
+        {"train.training_fields": 2},
+        r"^train\.training_fields: dcgan draws fields from noise, .* set it to 0 \(the columns",
+    ),
     ({"losses.adversarial.weight": 0.0}, r"^losses: none has a weight"),
     ({"generator.widths": 3}, r"^generator\.widths: dcgan has no such option"),
     ({"train.patch": 8}, r"^train\.patch: patchgan on fields of 8 x 8 cells does not work: "),

@@ -21,10 +21,11 @@ from rich.console import Console
 
 import subgrid
 from subgrid.errors import ConfigError, RunError
+from subgrid.run import build_discriminator, build_generator, load_run
 from subgrid.studies import board, jobs, launching, studying
 from subgrid.studies.jobs import Job, run_job
 from subgrid.studies.plan import Plan, load_study
-from subgrid.studies.results import _verdict, collect
+from subgrid.studies.results import _verdict, collect, costs
 from subgrid.studies.screen import show_results
 from subgrid.verify import find_score
 from subgrid.verify.seeds import paired_over_seeds
@@ -122,15 +123,31 @@ def test_one_arm_fails_and_the_others_do_not(unbroken: Path) -> None:
 
 
 def test_costs_and_differences_are_written(unbroken: Path) -> None:
-    costs = pd.read_csv(unbroken / "costs.csv")
-    assert (costs.updates == 4).all() and (costs.parameters > 1000).all() and (costs.seconds_in_updates >= 0).all()
+    took = pd.read_csv(unbroken / "costs.csv")
+    assert (took.updates == 4).all() and (took.seconds_in_updates >= 0).all()
+    config = load_run(unbroken / "runs" / "sound-seed0").config
+    for built, column in ((build_generator(config, 0), "generator"), (build_discriminator(config), "discriminator")):
+        assert (took[f"{column}_parameters"] == sum(p.numel() for p in built.parameters())).all()
     if sys.platform == "linux":
-        assert (costs.peak_memory_mib > 100).all()
+        assert (took.peak_memory_mib > 100).all()
     changed = pd.read_csv(unbroken / "differences.csv").set_index("arm")
     assert dict(changed["key"]) == {"sampled": "data.coarsen", "wild": "content.learning_rate"}
     facts = json.loads((unbroken / "study.json").read_text())
     assert (facts["threads"], facts["reference"], facts["resumed"]) == (1, "sound", [])
     assert {"subgrid", "torch", "distributed", "python"} <= set(facts["versions"])
+
+
+def test_costs_of_runs_that_an_older_subgrid_finished(copy: Path, study_file: Path) -> None:
+    file = copy / "runs" / "sampled-seed1" / "finished.json"
+    facts = json.loads(file.read_text())
+    num = (facts.pop("generator_parameters"), facts.pop("discriminator_parameters"))
+    file.write_text(json.dumps(facts | {"updates": 4}))
+    table = costs(all_jobs(copy, load_study(study_file)))
+    assert list(table.generator_parameters) == [num[0]] * 4
+    assert table.discriminator_parameters.to_list() == [num[1], num[1], num[1], pd.NA]
+    written = table.to_csv(index=False).splitlines()
+    assert written[1].startswith(f"sound,0,{num[0]},{num[1]},4,") and written[4].startswith(f"sampled,1,{num[0]},,4,")
+    assert costs([]).empty and list(costs([])) == list(table)
 
 
 def test_arms_share_a_store_where_their_data_are_the_same(unbroken: Path) -> None:
@@ -167,6 +184,23 @@ def test_a_study_that_has_changed_is_refused(unbroken: Path, study_file: Path, o
         overrides = [*overrides, *(f"arms.{arm}.confounded=true" for arm in ARMS)]
     with pytest.raises(RunError, match=said):
         subgrid.study(study_file, out=unbroken, overrides=overrides)
+
+
+def test_settings_that_an_older_subgrid_did_not_know_are_no_change(unbroken: Path, study_file: Path) -> None:
+    new = studying._described(load_study(study_file))
+    old = json.loads((unbroken / "study.json").read_text())
+    for arm in old["arms"].values():
+        for table, key in (("train", "training_fields"), ("data", "gap"), ("data", "coarsen"), ("data", "static")):
+            arm["config"][table].pop(key, None)
+    changes = list(studying._changes(old, new))
+    assert changes == ["arms.sampled: data.coarsen was 'mean', is now 'bilinear'"]  # not the default: a change
+    old["arms"]["sound"]["config"]["train"]["forgotten"] = 3
+    old["arms"]["wild"]["config"]["train"]["ema"] = 0.5
+    assert list(studying._changes(old, new)) == [
+        "arms.sound: train.forgotten was 3, is now None",
+        *changes,
+        "arms.wild: train.ema was 0.5, is now 0.99",
+    ]
 
 
 def test_an_arm_that_is_gone_is_refused_and_one_that_is_new_is_not(unbroken: Path, study_file: Path) -> None:

@@ -368,7 +368,11 @@ MOVES: list[tuple[str, Any]] = [
     ("discriminator.norm", "none"),
     ("discriminator.output", "sigmoid"),
 ]
-WATCHES: list[tuple[str, Any]] = [("train.validate_every", 1), ("train.validation_fields", 3)]
+WATCHES: list[tuple[str, Any]] = [
+    ("train.validate_every", 1),
+    ("train.validation_fields", 3),
+    ("train.training_fields", 2),
+]
 ELSEWHERE = {"train.seconds", "train.precision", "train.device"}
 
 
@@ -451,6 +455,18 @@ def test_history_holds_what_the_contract_says(base: Path) -> None:
     assert found[[*scores, "loss_l1"]].notna().all(axis=None)
     assert found[game].isna().all(axis=1).tolist() == [True, True, False, False]
     assert found["valid_rmse_bilinear"].nunique() == 1
+
+
+def test_the_end_says_how_large_the_networks_are(base: Path, tiny_store: Path, tmp_path: Path) -> None:
+    def counts(run: Path) -> tuple[int, int]:
+        facts = json.loads((run / "finished.json").read_text())
+        return facts["generator_parameters"], facts["discriminator_parameters"]
+
+    state = load_tensors(base / "state.safetensors")[0]
+    moments = {name: [v for k, v in state.items() if k.startswith(f"adam_{name}.") and k.endswith(".exp_avg")]
+               for name in ("generator", "discriminator")}  # fmt: skip
+    assert counts(base) == tuple(sum(v.numel() for v in moments[name]) for name in ("generator", "discriminator"))
+    assert counts(train_tiny(tiny_store, tmp_path / "run", content__share=1.0)) == (counts(base)[0], 0)
 
 
 def test_no_row_mixes_two_stages(base: Path, tiny_store: Path, tmp_path: Path) -> None:

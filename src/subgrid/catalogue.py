@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
 from subgrid.config import load_config, recipe_names
+from subgrid.models import count_parameters
 from subgrid.run import build_discriminator, build_generator
 
 NUM_CHANNELS = 2  # the study's
@@ -29,16 +28,11 @@ def _order(name: str) -> tuple[bool, str]:
 
 def _describe(name: str) -> dict[str, Any]:
     config = load_config({"system": name, "data": {"variables": [f"v{i}" for i in range(NUM_CHANNELS)]}})
-    count = _count(build_generator(config, 0))
     return {
         "name": name,
         "family": config.family,
-        "generator_parameters": count,
-        "discriminator_parameters": _count(build_discriminator(config)) if config.discriminator else 0,
+        "generator_parameters": count_parameters(build_generator(config, 0)),
+        "discriminator_parameters": count_parameters(build_discriminator(config)) if config.discriminator else 0,
         "trained": config.family != "baseline",
         "summary": config.summary,
     }
-
-
-def _count(network: nn.Module) -> int:
-    return sum(p.numel() for p in network.parameters())

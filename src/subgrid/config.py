@@ -102,6 +102,7 @@ class TrainConfig(_Strict):
     flips: bool = False
     validate_every: Count = 100
     validation_fields: Count = 8
+    training_fields: Annotated[int, Field(ge=0)] = 0
     precision: Literal["auto", "32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -150,6 +151,16 @@ class Config(_Strict):
     def adversarial(self) -> bool:
         """Whether any stage trains a discriminator."""
         return self.content.share < 1 and "adversarial" in self.losses and self.losses["adversarial"].weight > 0
+
+
+_TABLES: dict[str, type[BaseModel]] = {"data": DataConfig, "train": TrainConfig, "content": ContentConfig}
+
+
+def defaults() -> Table:
+    """The values of settings that are not given, as plain values; what then has no value is left out."""
+    plain: Table = {"mode": "json", "exclude_none": True}
+    tables = {name: model.model_construct().model_dump(**plain) for name, model in _TABLES.items()}
+    return Config.model_construct().model_dump(exclude=set(_TABLES), **plain) | tables
 
 
 def recipe_names() -> list[str]:
@@ -360,9 +371,8 @@ def _explain(error: ValidationError) -> str:
 def _model_at(path: list[str]) -> type[BaseModel] | None:
     """The model that checks the table at a path."""
     model: type[BaseModel] | None = Config
-    tables: dict[str, type[BaseModel]] = {"data": DataConfig, "train": TrainConfig, "content": ContentConfig}
     for part in path:
-        model = tables.get(part) if model is Config else None
+        model = _TABLES.get(part) if model is Config else None
     return model
 
 

@@ -19,6 +19,7 @@ from subgrid.data.store import Store
 from subgrid.errors import ConfigError
 from subgrid.files import replacing
 from subgrid.inference import pick_device, super_resolve
+from subgrid.models import count_parameters
 from subgrid.models.interpolation import Interpolation
 from subgrid.run import Run, Weights, load_generator, load_run, store_of, unconditional, write_json
 from subgrid.unconditional import NUM_FIELDS, compare_draws
@@ -277,7 +278,7 @@ def _facts(run: Run, data: Store, positions: Any, generator: nn.Module) -> dict[
         "factor": data.factor,
         "data_range": {v: _span(run, v) for v in run.variables},
         "units": {v: run.statistics[v]["units"] for v in run.variables},
-        "parameters": sum(p.numel() for p in generator.parameters()),
+        "parameters": count_parameters(generator),
     }
 
 

@@ -77,6 +77,11 @@ def _refuse_pairing(config: Config) -> None:
             f"{'content.share' if config.content.share > 0 else paired[0]}: {config.generator.name} draws fields from noise, "
             f"so there is no true field to compare one with; set {'it' if config.content.share > 0 else 'its weight'} to 0."
         )
+    if config.train.training_fields:
+        raise ConfigError(
+            f"train.training_fields: {config.generator.name} draws fields from noise, so there is no true field to compare one "
+            "with; set it to 0 (the columns valid_*_train of history.csv show how near training fields come as a set)."
+        )
     if not config.adversarial:
         raise ConfigError(
             f"losses.adversarial: {config.generator.name} learns from the discriminator alone; give it a weight."

@@ -40,6 +40,7 @@ from subgrid.data.patches import Field, Scaling, patch_shape, scaling_of, static
 from subgrid.data.store import Store, open_store
 from subgrid.errors import RunError, nearest
 from subgrid.files import replacing
+from subgrid.locking import LOCK
 from subgrid.models import DISCRIMINATORS, GENERATORS, SAMPLERS, build
 
 Weights = Literal["last", "best", "content"]
@@ -134,7 +135,7 @@ def refuse_existing(out: Path) -> None:
         RunError: if it does.
     """
     if out.is_dir():
-        begun = {"weights", *FACTS[1:]}
+        begun = {"weights", LOCK, *FACTS[1:]}
         held = {p.name for p in out.iterdir() if not p.name.endswith(".tmp")}
         if held <= begun and not any((out / "weights").glob("*.safetensors")):
             return

@@ -23,6 +23,8 @@ from subgrid.data.patches import Batch, PatchSampler, patch_shape
 from subgrid.data.store import Store, open_store
 from subgrid.errors import RunError
 from subgrid.inference import draw_noise
+from subgrid.locking import locked
+from subgrid.models import count_parameters
 from subgrid.models.blocks import resize
 from subgrid.preparation import prepare
 from subgrid.rehearsal import (
@@ -68,19 +70,21 @@ def train(
         The run directory.
 
     Raises:
-        SubgridError: for what the user can mend; RunError also when the loss is no longer finite.
+        SubgridError: for what the user can mend; RunError also when the loss is no longer finite, and where another process
+            is training in the same run directory.
     """
     resolved, path, run = plan_run(config, out=out, resume=resume, overrides=overrides)
     if (path / "finished.json").is_file():
         return path
-    if run is None:
-        if source is not None and store is None:
-            store = path.with_name(path.name + ".store.zarr")
-            prepare(resolved, out=store, source=source)
-        opened = open_store(store if store is not None else prepare(config, overrides=overrides))
-        refuse_unfit(resolved, opened)
-        run = create_run(path, resolved, opened)
-    _loop(run, store_of(run, store), progress or _silent)
+    with locked(path):
+        if run is None:
+            if source is not None and store is None:
+                store = path.with_name(path.name + ".store.zarr")
+                prepare(resolved, out=store, source=source)
+            opened = open_store(store if store is not None else prepare(config, overrides=overrides))
+            refuse_unfit(resolved, opened)
+            run = create_run(path, resolved, opened)
+        _loop(run, store_of(run, store), progress or _silent)
     return path
 
 
@@ -280,7 +284,14 @@ def _set_rates(config: Config, state: State, done: float) -> float:
 
 def _finish(run: Run, state: State, notes: list[str]) -> None:
     """Say that the run is complete, what it took, and what its user should know."""
-    facts = {"updates": state.step, "seconds_in_updates": round(state.elapsed, 1), "stage": state.stage, "notes": notes}
+    facts = {
+        "updates": state.step,
+        "seconds_in_updates": round(state.elapsed, 1),
+        "stage": state.stage,
+        "generator_parameters": count_parameters(state.generator),
+        "discriminator_parameters": count_parameters(state.discriminator),
+        "notes": notes,
+    }
     write_json(run.path / "finished.json", facts)
 
 

@@ -178,6 +178,10 @@ def _validation(ax: Axes, history: pd.DataFrame, column: str) -> None:
     best = int(values.argmax() if better == "max" else values.argmin())
     ax.plot(step[best : best + 1], values[best : best + 1], "o", color=OTHERS[0], markersize=5)
     ax.set_title(f"best {values[best]:.4g} at update {step[best]:,.0f}", loc="right", fontsize=9.5, color=GREY)
+    beside = column.replace("valid_", "train_", 1)
+    if _filled(history, [beside]):
+        _line(ax, history, beside, "training times", color=GREY, linewidth=1.0)
+        _legend_inside(ax)
     for suffix, named in _LEVELS.items():
         if _filled(history, [f"{column}_{suffix}"]):
             colour, dash = FIXED["bilinear"]
@@ -214,7 +218,7 @@ def _views(ax: Axes, history: pd.DataFrame, columns: Sequence[str]) -> None:
 
 
 def curves(history: pd.DataFrame, *, narrow: bool = False) -> Figure:
-    """Draw validation scores, losses and the discriminator's view over the updates.
+    """Draw validation scores (and thinly those of training times), losses and the discriminator's view over the updates.
 
     Args:
         history: the run's `history.csv`; cells empty where not measured. An empty panel is left out.

@@ -87,3 +87,8 @@ def _find(table: Mapping[str, Callable[..., nn.Module]], kind: str, name: str) -
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{kind}.name: cannot import {name!r}: {error}. Is its package installed?") from error
     return found
+
+
+def count_parameters(network: nn.Module | None) -> int:
+    """Numbers that a network is made of, frozen ones included and buffers not; 0 where there is no network."""
+    return 0 if network is None else sum(p.numel() for p in network.parameters())

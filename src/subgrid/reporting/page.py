@@ -24,9 +24,10 @@ from PIL import Image
 from subgrid import figures
 from subgrid.errors import RunError
 from subgrid.figures.fields import ROBUST_PERCENT
+from subgrid.figures.live_lines import Point
 from subgrid.files import replacing
 from subgrid.reporting.beside import side_by_side
-from subgrid.reporting.columns import columns_of
+from subgrid.reporting.columns import BASELINES, columns_of
 from subgrid.reporting.load import Run, load_run
 from subgrid.reporting.numbers import run_labels, summary, verdict
 from subgrid.reporting.pictures import sections_of
@@ -222,15 +223,16 @@ def _ranking(runs: Sequence[Run], labels: Sequence[str]) -> dict[str, Any] | Non
 
 def _subjects(runs: Sequence[Run], labels: Sequence[str]) -> list[Subject]:
     """One for all runs of one truth; otherwise one each."""
-    together = len(runs) > 1 and columns_of(runs, labels)[1] and all(run.histograms is None for run in runs)
-    if together:
-        samples = side_by_side({label: [run.samples] for run, label in zip(runs, labels, strict=True)})
-        spectra = side_by_side({label: [run.spectra] for run, label in zip(runs, labels, strict=True)})
-        if samples is not None and spectra is not None and all(label in samples["system"].values for label in labels):
-            histories = {label: [run.history] for run, label in zip(runs, labels, strict=True)}
-            return [
-                Subject("all", "", samples, spectra, histories, _joint_points(runs, labels), (labels[0], labels[1]))
-            ]
+    columns, comparable = columns_of(runs, labels)
+    if len(runs) > 1 and comparable and all(run.histograms is None for run in runs):
+        own = {column.label: column.name for column in columns if column.name not in BASELINES}
+        named = {own[label]: run for run, label in zip(runs, labels, strict=True) if label in own}
+        samples = side_by_side({name: [run.samples] for name, run in named.items()})
+        spectra = side_by_side({name: [run.spectra] for name, run in named.items()})
+        if samples is not None and len(named) == len(runs) and set(named) <= set(samples["system"].values):
+            histories = {name: [run.history] for name, run in named.items()}
+            first, second = list(named)[:2]
+            return [Subject("all", "", samples, spectra, histories, _joint_points(named), (first, second))]
     single = len(runs) == 1
     return [
         _subject(run, f"s{i + 1}", "" if single else f"Figures of {label}")
@@ -248,13 +250,13 @@ def _subject(run: Run, key: str, label: str) -> Subject:
     return Subject(key, label, run.samples, run.spectra, histories, points_of(run.overall), (better(rmse), run.system))
 
 
-def _joint_points(runs: Sequence[Run], labels: Sequence[str]) -> dict[Any, Any]:
-    """Distortion and realism of all runs' systems, under the runs' labels, baselines once."""
+def _joint_points(named: Mapping[str, Run]) -> dict[tuple[str, str], list[Point]]:
+    """Distortion and realism of all runs' systems, under the columns' names, baselines once."""
     tables = []
-    for i, (run, label) in enumerate(zip(runs, labels, strict=True)):
+    for i, (name, run) in enumerate(named.items()):
         rows = run.overall
         keep = rows["system"] == run.system if i else rows["system"].notna()
-        tables.append(rows[keep].replace({"system": {run.system: label}}))
+        tables.append(rows[keep].replace({"system": {run.system: name}}))
     return points_of(pd.concat(tables))
 
 

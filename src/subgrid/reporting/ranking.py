@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from subgrid.figures import pretty_units
 from subgrid.reporting.columns import ABSENT, Column
 from subgrid.reporting.load import ALL
-from subgrid.reporting.tables import BEST, hint_of, interval_text, meaning_of, number_text, title_of
+from subgrid.reporting.tables import BEST, HEADINGS, hint_of, interval_text, meaning_of, number_text, title_of
 
 RANKED = (
     "rmse",
@@ -108,7 +108,9 @@ def rank(columns: Sequence[Column], units: Mapping[tuple[str, str], str], *, mar
         scores = [score for score in RANKED if (variable, score) in units]
         if len(scores) < 2:
             continue
-        table = RankTable(variable, columns_for(scores, {score: units[variable, score] for score in scores}))
+        table = RankTable(
+            HEADINGS.get(variable, variable), columns_for(scores, {score: units[variable, score] for score in scores})
+        )
         largest = {score: _largest(columns, variable, score) for score in scores}
         for column in columns:
             cells = [_cell(column, variable, score, largest[score], marked) for score in scores]

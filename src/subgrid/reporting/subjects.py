@@ -81,6 +81,11 @@ class Shown:
     losses: list[Any] = field(default_factory=list)
     legend: list[tuple[str, str, str]] = field(default_factory=list)
 
+    @property
+    def placed(self) -> set[str]:
+        """Systems that stand in a picture of distortion against realism."""
+        return {point.name for points in self.subject.points.values() for point in points}
+
     def models(self) -> dict[str, Any]:
         """All Bokeh figures by name."""
         found = [*self.profiles.values(), *self.trade_offs.values(), *self.curves, *self.losses]

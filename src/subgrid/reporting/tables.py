@@ -40,7 +40,7 @@ GROUPED = ("rmse", "bias", "vector_rmse", "crps", "high_wavenumber_power_ratio")
 _PUBLISHED = "published_"
 _ERRORS = ("consistency_rmse", "consistency_mae", "vector_rmse", "direction_error")  # best 0; made by the evaluation
 _NAMES = {"ms_ssim": "MS-SSIM", **{name: name.upper() for name in ("psnr", "ssim", "rmse", "mae", "crps")}}
-_HEADINGS = {
+HEADINGS = {
     "all": "all variables",
     "wind_speed": "wind speed",
 }  # what the evaluation calls what is no variable of the run
@@ -135,7 +135,7 @@ class _Drawer:
             variable, score = str(entry["variable"]), str(entry["score"])
             cells = self._cells(ALL, variable, score)
             row = Row(title_of(score), pretty_units(entry["units"]), hint_of(score), cells)
-            table.groups.setdefault(_HEADINGS.get(variable, variable), []).append(row)
+            table.groups.setdefault(HEADINGS.get(variable, variable), []).append(row)
         return table
 
     def by_group(self, scores: pd.DataFrame) -> dict[str, Table]:
@@ -151,7 +151,7 @@ class _Drawer:
             asked = of_kind.drop_duplicates(["variable", "score"])
             for variable, score, units in zip(asked["variable"], asked["score"], asked["units"], strict=True):
                 unit = pretty_units(units)
-                heading = f"{_HEADINGS.get(variable, variable)}: {title_of(score)}{f' ({unit})' if unit else ''}"
+                heading = f"{HEADINGS.get(variable, variable)}: {title_of(score)}{f' ({unit})' if unit else ''}"
                 made = [self._cells(group, variable, score) for group in groups]
                 table.groups[heading] = [
                     Row(column.name, "", "", list(cells)) for column, *cells in zip(self._columns, *made, strict=True)
@@ -215,7 +215,7 @@ def _conventions(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
     said: dict[tuple[str, str], list[str]] = {}
     of_score: dict[str, set[str]] = {}
     for score, variable, text in zip(rows["score"], rows["variable"], rows["convention"], strict=True):
-        said.setdefault((score, text), []).append(_HEADINGS.get(variable, variable))
+        said.setdefault((score, text), []).append(HEADINGS.get(variable, variable))
         of_score.setdefault(score, set()).add(variable)
     order = list(of_score)
     return [

@@ -31,16 +31,9 @@ from subgrid.verify.tasks import list_tasks
 
 BETTER, WORSE, TIED, DIFFERS, OPEN = "better", "worse", "not told apart", "differs", ""
 SAME_TRUTH = ("source", "variables", "factor", "select", "start", "step")
-COSTS = ("parameters", "updates", "seconds_in_updates", "peak_memory_mib")
-WORDS = [
-    "variable",
-    "score",
-    "units",
-    "told_apart",
-    "verdict",
-    "note",
-    "convention",
-]  # columns of results.csv that are text
+PARAMETERS = ["generator_parameters", "discriminator_parameters"]
+COSTS = (*PARAMETERS, "updates", "seconds_in_updates", "peak_memory_mib")
+WORDS = ["variable", "score", "units", "told_apart", "verdict", "note", "convention"]  # texts of results.csv
 Quantity = tuple[str, str]  # variable, score
 Scores = dict[Quantity, dict[str, Any]]
 
@@ -107,9 +100,23 @@ def collect(plan: Plan, jobs: Sequence[Job], *, level: float = 0.95) -> pd.DataF
 
 
 def costs(jobs: Sequence[Job]) -> pd.DataFrame:
-    """What each finished run took: arm, seed, parameters of the generator, updates, seconds in updates, peak memory in MiB."""
-    rows = [{"arm": job.arm, "seed": job.seed} | read_facts(job) for job in jobs if job.done]
-    return pd.DataFrame(rows).reindex(columns=["arm", "seed", *COSTS])
+    """What each finished run took.
+
+    Args:
+        jobs: of the study.
+
+    Returns:
+        arm, seed, generator_parameters, discriminator_parameters (0 where none was trained; empty in runs of an older subgrid,
+        which did not count them), updates, seconds_in_updates, peak_memory_mib.
+    """
+    rows = []
+    for job in jobs:
+        if job.done:
+            facts = read_facts(job)
+            rows.append({"arm": job.arm, "seed": job.seed, PARAMETERS[0]: facts["parameters"]} | facts)
+    table = pd.DataFrame(rows).reindex(columns=["arm", "seed", *COSTS])
+    table[PARAMETERS] = table[PARAMETERS].astype("Int64")  # whole numbers beside empty cells
+    return table
 
 
 def failures(jobs: Sequence[Job]) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from subgrid.reporting.numbers import Verdict, listed
 from subgrid.reporting.page import check_out, provenance_entries, setting_groups, write_page
 from subgrid.reporting.ranking import DISTORTION, RANKED, REALISM, RankCell, RankRow, RankTable, columns_for, distance
 from subgrid.reporting.subjects import Subject
-from subgrid.reporting.tables import interval_text, number_text, title_of
+from subgrid.reporting.tables import HEADINGS, interval_text, number_text, title_of
 from subgrid.studies.gather import Gathered, gather
 from subgrid.studies.jobs import STUDY_FILE
 from subgrid.studies.results import BETTER, DIFFERS, TIED, WORSE
@@ -146,7 +146,7 @@ def _tables(results: pd.DataFrame, found: Gathered) -> list[RankTable]:
         if len(scores) < 2:
             continue
         units = dict(zip(rows["score"], rows["units"], strict=True))
-        table = RankTable(str(variable), columns_for(scores, units), head="arm")
+        table = RankTable(HEADINGS.get(str(variable), str(variable)), columns_for(scores, units), head="arm")
         largest = {score: float(rows.loc[rows["score"] == score, "mean"].abs().max()) for score in scores}
         for arm, of_arm in rows.groupby("arm", sort=False):
             by_score = {str(row["score"]): row for row in of_arm.to_dict("records")}

@@ -16,11 +16,12 @@ from typing import Any
 
 import pandas as pd
 
-from subgrid.config import flatten
+from subgrid.config import defaults, flatten
 from subgrid.console import tracker
 from subgrid.data.store import open_store
 from subgrid.errors import ConfigError, RunError, SubgridError
 from subgrid.files import replacing
+from subgrid.locking import LOCK, locked
 from subgrid.preparation import prepare
 from subgrid.rehearsal import refuse_unfit
 from subgrid.run import VERSIONS, git_revision, write_json
@@ -66,12 +67,22 @@ def study(
         run that failed.
 
     Raises:
-        SubgridError: for a study that cannot be run, before any training starts.
+        SubgridError: for a study that cannot be run, before any training starts; RunError also where another process is
+            at work in `out`.
     """
     check_options(level, None, NUM_RESAMPLES, 0)
     plan, folder = load_study(study, overrides), Path(out).absolute()
     if workers is not None and scheduler is not None:
         raise ConfigError("workers and scheduler: give one of them; a scheduler brings its own workers.")
+    _begun(folder, plan)  # before the lock, which writes: there may be something else
+    with locked(folder):
+        return _study(plan, folder, workers, scheduler, threads, level, show)
+
+
+def _study(
+    plan: Plan, folder: Path, workers: int | None, scheduler: str | None, threads: int | None, level: float, show: bool
+) -> pd.DataFrame:
+    """All that writes."""
     begun = _begun(folder, plan)
     with remote_client(scheduler) if scheduler else nullcontext() as client:
         shared = _threads(begun, workers or 1, threads) if client is None else threads or threads_of(client)
@@ -167,7 +178,7 @@ def _begun(folder: Path, plan: Plan) -> dict[str, Any] | None:
     """What an earlier call wrote; refused where the study has changed in more than arms and seeds that were added."""
     file = folder / STUDY_FILE
     if not file.is_file():
-        if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - {"stores"}):
+        if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - {"stores", LOCK}):
             raise RunError(f"{folder} exists already and is no study's folder; choose another --out.")
         return None
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -181,7 +192,8 @@ def _begun(folder: Path, plan: Plan) -> dict[str, Any] | None:
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
-    """What is not as it was."""
+    """What is not as it was; a setting that the subgrid of then did not know was at its default."""
+    unstated = flatten(defaults())
     if old["reference"] != new["reference"]:
         yield f"reference was {old['reference']!r}, is now {new['reference']!r}"
     for seed in old["seeds"]:
@@ -191,7 +203,7 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
         if name not in new["arms"]:
             yield f"arms.{name} is gone"
             continue
-        was, now = (flatten(one["config"]) for one in (arm, new["arms"][name]))
+        was, now = (unstated | flatten(one["config"]) for one in (arm, new["arms"][name]))
         for key in sorted({*was, *now} - {"seed"}):
             if was.get(key) != now.get(key):
                 yield f"arms.{name}: {key} was {was.get(key)!r}, is now {now.get(key)!r}"

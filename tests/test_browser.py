@@ -6,7 +6,7 @@ import base64
 import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,8 @@ window.probe = {
     return { x: box.x + left, y: box.y + top, left, top, width, height };
   },
   pixels: (name) => probe.view(name).canvas_view.primary.canvas.toDataURL(),
-  ranges: (name) => ["x", "y"].flatMap((one) => { const { start, end } = probe.model(name)[`${one}_range`]; return [start, end]; }),
+  ranges: (name) => ["x_range", "y_range"].flatMap((one) => {
+    const range = probe.model(name)[one]; return [range.start, range.end]; }),
   colour: (text) => { const one = document.createElement("i"); one.style.color = text; document.body.append(one);
                       const out = getComputedStyle(one).color; one.remove(); return out; },
   variable: (name) => probe.colour(getComputedStyle(document.documentElement).getPropertyValue(name)),
@@ -76,7 +77,15 @@ class Visit:
         return self.page.evaluate(f"(given) => {code}", list(given))
 
     def wait(self, code: str, *given: Any) -> None:
-        self.page.wait_for_function(f"(given) => {code}", arg=list(given), timeout=20_000)
+        self.page.wait_for_function(f"(given) => {code}", arg=list(given))
+
+    def until(self, met: Callable[[], bool]) -> bool:
+        """Whether something comes true; figures are drawn when the browser has time for it."""
+        for _ in range(300):
+            if met():
+                return True
+            self.page.wait_for_timeout(100)
+        return met()
 
     def pixels(self, figure: str) -> npt.NDArray[np.int64]:
         """The inside of a figure's frame, (y, x, 3)."""
@@ -168,6 +177,7 @@ def browser(shelf: Shelf) -> Iterator[Any]:
 def visited(browser: Any, path: Path, script: str = "", **options: Any) -> Visit:
     """Open a page without a network and wait until it has started."""
     context = browser.new_context(offline=True, **options)
+    context.set_default_timeout(90_000)  # a laden machine is slow, which is no failure of the page
     context.add_init_script(PROBE + script)
     visit = Visit(context.new_page())
     visit.watch()
@@ -215,6 +225,11 @@ SHAPE = (24, 32)
 """Of the study's fields."""
 
 
+def colours_of(pixels: npt.NDArray[np.int64]) -> int:
+    """How many there are."""
+    return len(np.unique(pixels.reshape(-1, 3), axis=0))
+
+
 # opening
 
 
@@ -233,7 +248,6 @@ def test_it_opens_without_a_network(
     opened: Any, name: str, screen: dict[str, Any], scheme: str, tmp_path: Path
 ) -> None:
     visit = opened(name, **screen, color_scheme=scheme)
-    visit.page.wait_for_timeout(300)
     wide = visit.ask("[document.documentElement.scrollWidth, innerWidth]")
     assert wide[0] <= screen["viewport"]["width"] == wide[1]
     ground = visit.ask("getComputedStyle(document.body).backgroundColor")
@@ -246,8 +260,8 @@ def test_it_opens_without_a_network(
     assert all(width >= 250 and height >= 150 for width, height in sizes)
     assert all(width <= screen["viewport"]["width"] for width, _ in sizes)
     for map_name in MAPS if name != "draws" else ():
-        shown = visit.pixels(f"{'study' if name == 'study' else 's1'}-map-{map_name}")
-        assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 10  # a map, not an empty frame
+        figure = f"{'study' if name == 'study' else 's1'}-map-{map_name}"
+        assert visit.until(lambda figure=figure: colours_of(visit.pixels(figure)) > 10), figure  # not an empty frame
     visit.page.screenshot(path=tmp_path / "page.png", full_page=True)
 
 
@@ -283,14 +297,14 @@ def test_all_maps_are_dragged_together(study: Visit) -> None:
     study.page.mouse.up()
     per_pixel = np.array([ranges[1] - ranges[0], ranges[3] - ranges[2]]) / (box["width"], box["height"])
     moved = np.array([-40, -40, 24, 24]) * per_pixel.repeat(2)
+    asked = pytest.approx(list(ranges + moved))
     for name in MAPS:
-        assert study.ask("probe.ranges(given[0])", f"study-map-{name}") == pytest.approx(list(ranges + moved))
-    study.page.wait_for_timeout(200)
+        assert study.until(lambda name=name: study.ask("probe.ranges(given[0])", f"study-map-{name}") == asked), name
     for name, was in before.items():
-        now = study.pixels(f"study-map-{name}")
-        assert shares(was, now, 40, 24) > 0.9, name
-        assert shares(was, now, 0, 0) < 0.9 or name == "coarse", name
-    assert any(shares(was, study.pixels(f"study-map-{name}"), 0, 0) < 0.6 for name, was in before.items())
+        assert study.until(lambda name=name, was=was: shares(was, study.pixels(f"study-map-{name}"), 40, 24) > 0.9), (
+            name
+        )
+        assert shares(was, study.pixels(f"study-map-{name}"), 0, 0) < (0.9 if name == "coarse" else 0.7), name
 
 
 def test_maps_are_zoomed_by_buttons_and_keys(study: Visit) -> None:
@@ -376,7 +390,13 @@ def assert_readout(visit: Visit, shelf: Shelf, variable: str, time: int, j: int,
     for name, (value, error) in list(said.items())[1:]:
         exact = shelf.field(name, variable, time)[j, i]
         assert close(value, exact, step / 2 + 1e-6)
-        assert close(error, exact - truth, step + 1e-5, 3)
+        assert error == "" if name == "truth" else close(error, exact - truth, step + 1e-5, 3)
+
+
+def crossed(pixels: npt.NDArray[np.int64], j: int, i: int) -> bool:
+    """Whether the black cross lies on a cell; no colour map is as dark."""
+    y, x = (round(at) for at in ((1 - (j + 0.5) / SHAPE[0]) * len(pixels), (i + 0.5) / SHAPE[1] * pixels.shape[1]))
+    return bool(pixels[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3].max(axis=-1).min() < 60)
 
 
 @pytest.mark.parametrize(("figure", "j", "i"), [("truth", 20, 5), ("gain", 3, 28), ("second-error", 11, 0)])
@@ -389,12 +409,8 @@ def test_the_pointer_moves_the_cross_in_all_maps_and_the_values_are_those_of_the
     north = f"{latitude[j]:.4f}".rstrip("0").rstrip(".") + "°N"
     study.wait("document.querySelector('.readout caption').textContent === given[0]", f"{north}, {east}")
     assert_readout(study, shelf, "t2m", 0, j, i)
-    study.page.wait_for_timeout(250)
     for name in MAPS:
-        pixels = study.pixels(f"study-map-{name}")
-        y, x = (round(at) for at in ((1 - (j + 0.5) / SHAPE[0]) * len(pixels), (i + 0.5) / SHAPE[1] * pixels.shape[1]))
-        near = pixels[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]
-        assert near.max(axis=-1).min() < 60, name  # the black cross; no colour map is as dark
+        assert study.until(lambda name=name: crossed(study.pixels(f"study-map-{name}"), j, i)), name
     assert study.ask("probe.ranges('study-map-truth')") == study.ask("probe.ranges('study-map-coarse')")
 
 
@@ -490,9 +506,9 @@ def test_tables_sort_both_ways_and_by_keyboard(study: Visit, shelf: Shelf) -> No
     table = pd.read_csv(shelf.study / "results.csv")
     values = table[table["variable"] == "t2m"].pivot(index="arm", columns="score", values="mean")
     heads = study.ask(
-        "[...document.querySelector('table.ranked').tHead.rows[0].cells].map((one) => one.textContent.trim())"
+        "[...document.querySelector('table.ranked').tHead.rows[0].cells].map((one) => one.querySelector('button').innerText)"
     )
-    assert [head.split()[0] for head in heads[:4]] == ["arm", "RMSE", "PSNR", "SSIM"]
+    assert heads[:4] == ["arm", "RMSE (K)", "PSNR (dB)", "SSIM"]
     assert sorts(study)[:2] == ["none", "ascending"]
     best = list(values["rmse"].sort_values().index)
     assert [name for name, _ in column(study, 1)] == best
@@ -520,7 +536,10 @@ def test_tables_sort_both_ways_and_by_keyboard(study: Visit, shelf: Shelf) -> No
 
 
 def test_the_legend_hides_a_system_everywhere(study: Visit) -> None:
-    of = "probe.roots().flatMap((one) => one.renderers).filter((one) => one.tags.includes(`of:${given[0]}`)).map((one) => one.visible)"
+    of = (
+        "probe.roots().flatMap((one) => one.renderers)"
+        ".filter((one) => one.tags.includes(`of:${given[0]}`)).map((one) => one.visible)"
+    )
     buttons = study.page.locator(".legend button[data-of=sharp]")
     pressed = "[...document.querySelectorAll(`.legend button[data-of=${given[0]}]`)].map((one) => one.ariaPressed)"
     assert study.ask(pressed, "sharp") == ["true"] * 4
@@ -530,13 +549,11 @@ def test_the_legend_hides_a_system_everywhere(study: Visit) -> None:
     assert study.ask(pressed, "sharp") == ["false"] * 4
     assert set(study.ask(of, "sharp")) == {False}
     assert set(study.ask(of, "plain")) == {True}
-    study.page.wait_for_timeout(200)
-    assert (study.pixels("study-spectra-t2m-ratio") != before).any()
+    assert study.until(lambda: bool((study.pixels("study-spectra-t2m-ratio") != before).any()))
     buttons.nth(3).click()
     assert study.ask(pressed, "sharp") == ["true"] * 4
     assert set(study.ask(of, "sharp")) == {True}
-    study.page.wait_for_timeout(200)
-    assert (study.pixels("study-spectra-t2m-ratio") == before).all()
+    assert study.until(lambda: bool((study.pixels("study-spectra-t2m-ratio") == before).all()))
 
 
 def test_colours_turn_with_the_button_and_stay_so(opened: Any) -> None:
@@ -590,16 +607,17 @@ def test_a_finger_scrolls_the_page_until_it_may_drag_the_maps(opened: Any, shelf
     place = visit.place("study-map-truth", 12, 16, SHAPE)
     top, ranges = visit.ask("scrollY"), visit.ask("probe.ranges('study-map-truth')")
     swipe(visit, *place, 0, -150)
-    assert visit.ask("scrollY") > top + 60
+    assert visit.until(lambda: visit.ask("scrollY") > top + 60)
     assert visit.ask("probe.ranges('study-map-truth')") == ranges
     button.tap()
     assert button.get_attribute("aria-pressed") == "true"
     place = visit.place("study-map-truth", 12, 16, SHAPE)
     top = visit.ask("scrollY")
     swipe(visit, *place, 40, -30)
-    assert abs(visit.ask("scrollY") - top) < 2
+    assert visit.until(lambda: visit.ask("probe.ranges('study-map-truth')") != ranges)
     moved = np.array(visit.ask("probe.ranges('study-map-truth')")) - ranges
-    assert (moved[:2] < 0).all() and (moved[2:] < 0).all()  # the map goes with the finger
+    assert (moved[:2] < 0).all() and (moved[2:] < 0).all(), moved  # the map goes with the finger
+    assert abs(visit.ask("scrollY") - top) < 2
     assert visit.ask("probe.ranges('study-map-gain')") == visit.ask("probe.ranges('study-map-truth')")
     visit.page.get_by_role("button", name="All", exact=True).tap()
     visit.page.touchscreen.tap(*visit.place("study-map-first", 5, 20, SHAPE))
@@ -648,7 +666,7 @@ def test_without_javascript_tables_and_words_are_there(opened: Any, tmp_path: Pa
     assert "Without JavaScript this page shows its tables" in page.locator("noscript p").inner_text()
     assert page.locator("table.ranked").first.locator("tbody tr").count() == 5
     assert page.locator("h1").inner_text() == "What sharpness costs"
-    for text in ("sharp better than plain, blurred worse than plain", "generator.features", "Provenance"):
+    for text in ("sharp better than plain; blurred worse than plain", "generator.features", "Provenance"):
         assert page.get_by_text(text).first.is_visible()
     assert not page.locator("select:visible").count()  # nothing that would not answer
     page.screenshot(path=tmp_path / "page.png", full_page=True)
@@ -659,4 +677,4 @@ def test_an_old_browser_has_a_sentence_instead_of_maps(opened: Any) -> None:
     assert visit.page.locator(".linked").inner_text() == "The maps need a browser of 2023 or later."
     visit.page.locator("table.ranked").first.locator("thead button").nth(2).click()
     assert sorts(visit)[2] == "ascending"  # all else goes on
-    assert len(np.unique(visit.pixels("study-spectra-t2m-power").reshape(-1, 3), axis=0)) > 10
+    assert visit.until(lambda: colours_of(visit.pixels("study-spectra-t2m-power")) > 10)

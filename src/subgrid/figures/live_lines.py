@@ -235,7 +235,7 @@ def live_spectra(
         f"{name}-power", x_label, f"power{f' ({units})' if units else ''}",
         x_axis_type="log", y_axis_type="log", x_range=ends,
     )  # fmt: skip
-    peak = max(1.0, *(float(np.nanmax(line.y)) for line in ratios if np.isfinite(line.y).any()))
+    peak = max([1.0, *(float(np.nanmax(line.y)) for line in ratios if np.isfinite(line.y).any())])
     low = _plot(
         f"{name}-ratio", x_label, "power over the truth's", x_axis_type="log", x_range=top.x_range,
         y_range=(0.0, min(1.1 * peak, 2.5)),

@@ -281,6 +281,7 @@ def study(
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Of each run; the cores shared out by default.", min=1)] = None,
     level: Level = 0.95,
+    figures: Annotated[bool, typer.Option(help="Also write figures for papers and each run's plain arrays.")] = True,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key of STUDY, such as budget.updates=200."),
@@ -299,6 +300,7 @@ def study(
         threads=threads,
         overrides=overrides or (),
         level=level,
+        figures=figures,
         show=True,
     )
     show_results(results, reference)

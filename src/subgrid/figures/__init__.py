@@ -1,11 +1,16 @@
 """Figures of a run: maps, profile, spectra, quantiles, errors by place and time, ranks, training; of drawn fields a gallery.
 
+Of a study: differences to its reference arm, training arm by arm, distortion against realism.
+
 Arrays and tables in, `matplotlib.figure.Figure` out. Only matplotlib's object interface is used, so that no
 figure stays behind in a global list. A system keeps one colour and one dash pattern in every figure: truth
 black, the two interpolations green and blue, the trained system vermilion (Okabe and Ito's palette, made for
-colour-blind readers; dashes carry the same information in black-and-white print).
+colour-blind readers; dashes carry the same information in black-and-white print); further systems differ from
+these in colour, dash or both.
 """
 
+from subgrid.figures.arms import arm_curves, differences
+from subgrid.figures.balance import trade_off
 from subgrid.figures.fields import maps, rmse_at
 from subgrid.figures.lines import NothingToDrawError, curves, profile, spectra
 from subgrid.figures.sets import gallery, histograms
@@ -15,8 +20,10 @@ from subgrid.figures.verification import difference_map, error_cycle, error_map,
 __all__ = [
     "TRUTH",
     "NothingToDrawError",
+    "arm_curves",
     "curves",
     "difference_map",
+    "differences",
     "error_cycle",
     "error_map",
     "gallery",
@@ -31,4 +38,5 @@ __all__ = [
     "spectra",
     "system_styles",
     "time_text",
+    "trade_off",
 ]

@@ -32,6 +32,7 @@ from subgrid.figures.style import (
 
 ROBUST_PERCENT = (0.5, 99.5)  # colour limits; stated on every colour bar
 MAX_LATITUDE_STRETCH = 2.0  # 1 / cos(latitude), held here so that polar domains stay drawable
+MAX_COLUMNS = 6  # of maps, so that names and numbers over them have room
 _MISSING = "#d0d0d0"
 
 
@@ -187,7 +188,7 @@ class Sheet:
         bar.locator = MaxNLocator(4)
         bar.update_ticks()
         ax.tick_params(labelsize=9, color="#888888")
-        bar.set_label(label, fontsize=9, color="#222222", linespacing=1.3)
+        bar.set_label(label, fontsize=9 if self.panel > 2 else 8, color="#222222", linespacing=1.3)
         bar.outline.set_edgecolor("#888888")
 
 
@@ -198,7 +199,7 @@ def maps(samples: xr.Dataset, variable: str, time: int, *, narrow: bool = False)
         samples: `V(system, valid_time, y, x)` and `V_coarse(valid_time, y_coarse, x_coarse)`, with units.
         variable: which `V`.
         time: index along `valid_time`.
-        narrow: two columns (field, error) for a phone rather than a row of fields over a row of errors.
+        narrow: two columns (field, error) for a phone rather than rows of fields over rows of errors, six across at most.
 
     Returns:
         The figure; `axes` are coarse, truth, each system and its error by turns, then two colour bars.
@@ -212,22 +213,21 @@ def maps(samples: xr.Dataset, variable: str, time: int, *, narrow: bool = False)
     (cmap, norm), error_norm = field_scale(truth.values), error_scale(errors.values)
     cells = (truth.shape[0], truth.shape[1])
 
-    count = len(systems)
-    rows, columns = (count + 1, 2) if narrow else (2, count + 2)
-    tops = [1.1, *[0.58] * count] if narrow else [0.95, 0.62]
+    at, tops = _places(len(systems), narrow)
+    rows, columns = len(tops), 2 if narrow else 1 + max(column for _, column in at)
     sheet = Sheet(5.2 if narrow else 12.8, rows, columns, panel_shape(field), tops, 1.5 if narrow else 0.5)
     sheet.headline(variable, field, time_text(samples["valid_time"].values[time]), narrow=narrow)
     first_ax = sheet.add(0, 0, "coarse input", _size(coarse), left=True, below=not narrow)
     image = draw_field(first_ax, coarse, cells, cmap, norm)
     truth_ax = sheet.add(0, 1, "truth", _size(truth), left=False, below=not narrow)
     draw_field(truth_ax, truth, cells, cmap, norm)
-    for i, name in enumerate(systems):
-        at, error_at = ((i + 1, 0), (i + 1, 1)) if narrow else ((0, i + 2), (1, i + 2))
-        ends = narrow and i == count - 1
+    for i, (name, (row, column)) in enumerate(zip(systems, at, strict=True)):
+        under, beside = (row, column + 1) if narrow else (row + 1, column), not narrow and i == 0
+        below, first = not narrow or i == len(systems) - 1, column == 0
         note = f"RMSE {rmse[name]:#.3g}".rstrip(".") + (f" {units}" if units else "")
-        ax = sheet.add(*at, name, note, left=narrow, below=ends)
+        ax = sheet.add(row, column, name, note, left=first, below=below)
         draw_field(ax, field.sel(system=name, drop=True), cells, cmap, norm)
-        ax = sheet.add(*error_at, f"|{name} − truth|", "", left=i == 0 and not narrow, below=ends or not narrow)
+        ax = sheet.add(*under, f"|{name} − truth|", "", left=beside or (first and not narrow), below=below)
         error_image = draw_field(ax, errors.sel(system=name, drop=True), cells, "magma_r", error_norm)
 
     sheet.axis_names(field)
@@ -236,6 +236,16 @@ def maps(samples: xr.Dataset, variable: str, time: int, *, narrow: bool = False)
     sheet.bar(0, top, image, f"{variable}{unit}\nlimits: {low:g}–{high:g} % of truth", "both")
     sheet.bar(1, top, error_image, f"absolute error{unit}\nupper limit: {high:g} % of errors", "max")
     return sheet.figure
+
+
+def _places(count: int, narrow: bool) -> tuple[list[tuple[int, int]], list[float]]:
+    """Row and column of each system's field, and the room over each row (inches); coarse input and truth come first."""
+    if narrow:
+        return [(i + 1, 0) for i in range(count)], [1.1, *[0.58] * count]
+    bands = -(-(count + 2) // MAX_COLUMNS)
+    columns = -(-(count + 2) // bands)
+    at = [(2 * (i // columns), i % columns) for i in range(2, count + 2)]
+    return at, [0.95, 0.62] * bands
 
 
 def _size(field: xr.DataArray) -> str:

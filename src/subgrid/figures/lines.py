@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from subgrid.figures.style import (
@@ -29,6 +30,9 @@ from subgrid.figures.style import (
     time_text,
 )
 
+LEGEND = 10.5  # size of a legend's text, in points
+TRAINED = OTHERS[0][0]  # colour of a lone trained system
+
 
 class NothingToDrawError(ValueError):
     """Nothing was measured that the figure shows."""
@@ -46,21 +50,38 @@ def panels(count: int, heights: Sequence[float], *, columns: int = 1, width: flo
     return figure, axes[:count]
 
 
-def legend(ax: Axes, columns: int) -> None:
-    """Put a legend over the upper left corner."""
+def legend(ax: Axes) -> None:
+    """Put a legend over the upper left corner, in as many columns as have room; each row more makes the figure higher."""
+    handles, labels = ax.get_legend_handles_labels()
+    figure, grid = ax.get_figure(root=True), ax.get_gridspec()
+    assert figure is not None
+    room = figure.get_figwidth() / (grid.ncols if grid is not None else 1) - 1.0  # inches, without the axis' own labels
+    widths = np.array([TextPath((0, 0), label, size=LEGEND).get_extents().width for label in labels])
+    columns = next((n for n in range(len(labels), 1, -1) if _legend_width(widths, n) <= room), 1)
     ax.legend(
-        loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=columns, frameon=False, fontsize=10.5,
+        handles, labels, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=columns, frameon=False, fontsize=LEGEND,
         handlelength=1.9, columnspacing=1.2, borderaxespad=0.2,
     )  # fmt: skip
+    rows = -(-len(labels) // max(columns, 1))
+    figure.set_figheight(figure.get_figheight() + 0.21 * (rows - 1))
 
 
-def profile(samples: xr.Dataset, variable: str, time: int) -> Figure:
+def _legend_width(labels: Array, columns: int) -> float:
+    """In inches, of a legend that shares labels so wide (in points) out to its columns as matplotlib does."""
+    text = sum(float(part.max()) for part in np.array_split(labels, columns))
+    return (text + LEGEND * (2.7 * columns + 1.2 * (columns - 1))) / 72
+
+
+def profile(
+    samples: xr.Dataset, variable: str, time: int, *, styles: Mapping[str, tuple[str, str]] | None = None
+) -> Figure:
     """Draw the centre row of every system against the truth, and below it the differences.
 
     Args:
         samples: as for `maps`.
         variable: which `V`.
         time: index along `valid_time`.
+        styles: of each system; by default those that `system_styles` gives the systems here.
 
     Returns:
         A figure with two axes: values, and system minus truth.
@@ -74,7 +95,9 @@ def profile(samples: xr.Dataset, variable: str, time: int) -> Figure:
     units = pretty_units(str(field.attrs.get("units", "")))
     figure, (top, low) = panels(2, (2.9, 1.7))
     truth = row.sel(system=TRUTH).values
-    for name, (colour, dash) in system_styles(names).items():
+    known = styles or system_styles(names)
+    for name in names:
+        colour, dash = known[name]
         values, width = row.sel(system=name).values, 2.4 if name == TRUTH else 1.6
         top.plot(x, values, dash, color=colour, linewidth=width, label=name, zorder=2 if name == TRUTH else 3)
         if name != TRUTH:
@@ -90,7 +113,7 @@ def profile(samples: xr.Dataset, variable: str, time: int) -> Figure:
     low.set_xlabel(x_label, fontsize=10.5)
     low.set_xlim(x[0], x[-1]) if x.size > 1 else None
     set_ticks(low.xaxis, x_kind, float(np.ptp(x)), 6)
-    legend(top, len(names))
+    legend(top)
     return figure
 
 
@@ -99,12 +122,13 @@ def _factor(spectra: xr.Dataset) -> int:
     return int(holder.attrs["factor"])
 
 
-def spectra(spectra: xr.Dataset, variable: str) -> Figure:
+def spectra(spectra: xr.Dataset, variable: str, *, styles: Mapping[str, tuple[str, str]] | None = None) -> Figure:
     """Draw mean power against wavelength, and below it each system's power over the truth's.
 
     Args:
         spectra: `V(system, wavelength)`, wavelength in fine cells, attribute `factor`.
         variable: which `V`.
+        styles: as for `profile`.
 
     Returns:
         A figure with two axes: power (both axes logarithmic) and ratio. Longest wavelengths left; the coarse
@@ -118,7 +142,10 @@ def spectra(spectra: xr.Dataset, variable: str) -> Figure:
     truth = power.sel(system=TRUTH).values
     figure, (top, low) = panels(2, (2.9, 1.7))
     peak = 1.0
-    for name, (colour, dash) in system_styles(reading_order(power["system"].values)).items():
+    names = reading_order(power["system"].values)
+    known = styles or system_styles(names)
+    for name in names:
+        colour, dash = known[name]
         values, width = power.sel(system=name).values, 2.4 if name == TRUTH else 1.6
         top.loglog(wavelength, values, dash, color=colour, linewidth=width, label=name)
         if name != TRUTH:
@@ -146,7 +173,7 @@ def spectra(spectra: xr.Dataset, variable: str) -> Figure:
     top.set_ylabel(f"power ({units})" if units else "power", fontsize=10.5)
     low.set_ylabel("power / truth's", fontsize=10.5)
     low.set_xlabel("wavelength (cells of the fine grid)", fontsize=10.5)
-    legend(top, power.sizes["system"])
+    legend(top)
     return figure
 
 
@@ -174,9 +201,9 @@ def _line(ax: Axes, history: pd.DataFrame, column: str, label: str, **style: Any
 
 def _validation(ax: Axes, history: pd.DataFrame, column: str) -> None:
     title, better = _VALIDATION[column]
-    step, values = _line(ax, history, column, "trained system", color=OTHERS[0], linewidth=1.8)
+    step, values = _line(ax, history, column, "trained system", color=TRAINED, linewidth=1.8)
     best = int(values.argmax() if better == "max" else values.argmin())
-    ax.plot(step[best : best + 1], values[best : best + 1], "o", color=OTHERS[0], markersize=5)
+    ax.plot(step[best : best + 1], values[best : best + 1], "o", color=TRAINED, markersize=5)
     ax.set_title(f"best {values[best]:.4g} at update {step[best]:,.0f}", loc="right", fontsize=9.5, color=GREY)
     beside = column.replace("valid_", "train_", 1)
     if _filled(history, [beside]):
@@ -209,7 +236,7 @@ def _losses(ax: Axes, history: pd.DataFrame, columns: Sequence[str]) -> None:
 
 
 def _views(ax: Axes, history: pd.DataFrame, columns: Sequence[str]) -> None:
-    colours = {"discriminator_real": "#000000", "discriminator_fake": OTHERS[0]}
+    colours = {"discriminator_real": "#000000", "discriminator_fake": TRAINED}
     for name in columns:
         label = {"discriminator_real": "of truth", "discriminator_fake": "of generated"}[name]
         _line(ax, history, name, label, color=colours[name], linewidth=1.5)

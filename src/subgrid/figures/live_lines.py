@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,9 +31,10 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from subgrid.figures.style import TRUTH, Array, coordinate, pretty_units, reading_order, system_styles
+from subgrid.figures.style import MARKERS, TRUTH, Array, coordinate, pretty_units, reading_order, system_styles
 
 DASHES = {"-": "solid", "--": "dashed", "-.": "dotdash", ":": "dotted"}
+SHAPES = {"o": "circle", "s": "square", "^": "triangle", "D": "diamond"}
 MOST_POINTS = 400  # of a curve: what a screen can show
 _BAND = 0.16
 _PLAIN = "return String(Number(tick.toPrecision(3)))"
@@ -49,6 +50,7 @@ class Line:
         y: (n).
         low: lower edge of the band, (n), or None.
         high: upper edge, or None.
+        note: what else there is to say at the pointer; such a line is dotted.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Line:
     y: Array
     low: Array | None = None
     high: Array | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,8 @@ def _draw(plot: Any, lines: Sequence[Line], styles: Mapping[str, tuple[str, str]
         source = ColumnDataSource({"x": line.x, "y": line.y})
         width = 2.6 if line.name == TRUTH else 2.0
         drawn = plot.line(
-            "x", "y", source=source, line_color=colour, line_dash=DASHES[dash], line_width=width, name=line.name,
+            "x", "y", source=source, line_color=colour, line_dash="dotted" if line.note else DASHES[dash],
+            line_width=width, name=f"{line.name}{line.note}",
         )  # fmt: skip
         drawn.tags = _tags(line.name)
         if len(line.x) == 1:
@@ -144,7 +148,7 @@ def live_curves(
     styles: Mapping[str, tuple[str, str]],
     name: str,
 ) -> Any | None:
-    """One quantity over the updates, a line a system, a band over its seeds.
+    """One quantity over the updates, a line a system, a band over its seeds; dotted beside it that of training times.
 
     Args:
         histories: `history.csv` of each seed, by system.
@@ -159,6 +163,9 @@ def live_curves(
     lines = [line for system, tables in histories.items() if (line := over_seeds(tables, column, system))]
     if not lines:
         return None
+    for system, tables in histories.items():
+        if line := over_seeds(tables, f"train_{column.removeprefix('valid_')}", system):
+            lines.append(replace(line, note=", training times"))
     plot = _plot(name, "updates", label)
     _draw(plot, lines, styles, "@y{0.0000} after @x{0,0} updates")
     _mark_stages(plot, histories)
@@ -293,12 +300,13 @@ def live_trade_off(
     plot = _plot(name, *labels, height=380)
     shown = []
     for point in points:
-        colour, _ = styles[point.name]
+        colour, dash = styles[point.name]
+        marker = SHAPES[MARKERS[dash]]
         if len(point.seeds) > 1:
             seed_xs, seed_ys = zip(*point.seeds, strict=True)
-            plot.scatter(seed_xs, seed_ys, color=colour, size=5, alpha=0.55).tags = _tags(point.name)
+            plot.scatter(seed_xs, seed_ys, marker=marker, color=colour, size=5, alpha=0.55).tags = _tags(point.name)
         source = ColumnDataSource({"x": [point.x], "y": [point.y], "name": [point.name]})
-        drawn = plot.scatter("x", "y", source=source, color=colour, size=12, name=point.name)
+        drawn = plot.scatter("x", "y", source=source, marker=marker, color=colour, size=12, name=point.name)
         drawn.tags = _tags(point.name)
         shown.append(drawn)
         said = plot.text("x", "y", text="name", source=source, x_offset=10, y_offset=4, text_font_size="12px")

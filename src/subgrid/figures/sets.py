@@ -69,5 +69,5 @@ def histograms(densities: xr.Dataset, variable: str) -> Figure:
     top.set_ylabel("density", fontsize=10.5)
     low.set_ylabel("density, logarithmic", fontsize=10.5)
     low.set_xlabel(f"{variable}{f' ({units})' if units else ''}", fontsize=10.5)
-    legend(top, density.sizes["system"])
+    legend(top)
     return figure

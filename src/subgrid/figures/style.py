@@ -16,7 +16,14 @@ Array = npt.NDArray[Any]
 
 TRUTH = "truth"
 FIXED = {TRUTH: ("#000000", "-"), "bilinear": ("#009E73", "--"), "bicubic": ("#0072B2", "-.")}
-OTHERS = ("#D55E00", "#AA4499", "#8A6D00", "#56B4E9")
+_VERMILION, _PURPLE, _OLIVE, _SKY, _INDIGO, _BROWN = "#D55E00", "#AA4499", "#8A6D00", "#56B4E9", "#332288", "#661100"
+# no two of one dash that a colour-blind reader would mix up, those of FIXED included; tests/test_arms.py measures it
+OTHERS = (
+    (_VERMILION, "-"), (_PURPLE, "-"), (_OLIVE, "--"), (_SKY, "-"), (_INDIGO, "-"), (_VERMILION, ":"), (_PURPLE, ":"),
+    (_SKY, ":"), (_INDIGO, ":"), (_OLIVE, "-."), (_PURPLE, "--"), (_INDIGO, "--"), (_SKY, "-."), (_INDIGO, "-."),
+    (_BROWN, "-."), (_BROWN, "--"), (_BROWN, ":"),
+)  # fmt: skip
+MARKERS = {"-": "o", "--": "s", "-.": "^", ":": "D"}  # what a dash is where there is no line
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 GREY = "#555555"
 
@@ -54,10 +61,10 @@ def system_styles(systems: Sequence[str]) -> dict[str, tuple[str, str]]:
         systems: names, in the order in which they are stored.
 
     Returns:
-        Name to (hex colour, matplotlib line style).
+        Name to (hex colour, matplotlib line style); no two the same up to 17 systems beside truth and interpolations.
     """
     others = [name for name in systems if name not in FIXED]
-    styles = {name: (OTHERS[i % len(OTHERS)], "-") for i, name in enumerate(others)}
+    styles = {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(others)}
     return {name: FIXED.get(name) or styles[name] for name in systems}
 
 

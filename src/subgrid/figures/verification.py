@@ -61,7 +61,7 @@ def quantile_quantile(quantiles: xr.Dataset, variable: str) -> Figure:
     top.set_ylabel(f"{variable}{unit}", fontsize=10.5)
     low.set_ylabel(f"minus truth{unit}", fontsize=10.5)
     low.set_xlabel(f"the truth's {variable}{unit}", fontsize=10.5)
-    legend(top, len(names) + 1)
+    legend(top)
     return figure
 
 
@@ -205,7 +205,7 @@ def error_cycle(cycles: xr.Dataset, variable: str, *, narrow: bool = False) -> F
         pair[1].axhline(0.0, color="#000000", linewidth=1.0)
         pair[1].set_xlabel("hour of day" if kind == "hour" else "season", fontsize=10.5)
     _title(figure, f"{variable}: errors by {' and '.join('hour of day' if k == 'hour' else k for k in kinds)}")
-    legend(axes[0, 0], cycles.sizes["system"])
+    legend(axes[0, 0])
     return figure
 
 
@@ -252,5 +252,5 @@ def rank_histogram(ranks: xr.Dataset, variable: str) -> Figure:
     _title(figure, f"{variable}: ranks of the truth among {count - 1} members")
     ax.set_xlabel("members below the truth", fontsize=10.5)
     ax.set_ylabel("share of times and cells", fontsize=10.5)
-    legend(ax, shares.sizes["system"] + 1)
+    legend(ax)
     return figure

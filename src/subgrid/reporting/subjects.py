@@ -83,6 +83,11 @@ class Shown:
     legend: list[tuple[str, str, str]] = field(default_factory=list)
 
     @property
+    def beside_training(self) -> bool:
+        """Whether training times were scored too."""
+        return any("train_rmse" in table for tables in self.subject.histories.values() for table in tables)
+
+    @property
     def placed(self) -> set[str]:
         """Systems that stand in a picture of distortion against realism."""
         return {point.name for points in self.subject.points.values() for point in points}

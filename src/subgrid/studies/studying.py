@@ -26,6 +26,7 @@ from subgrid.preparation import prepare
 from subgrid.rehearsal import refuse_unfit
 from subgrid.run import VERSIONS, git_revision, write_json
 from subgrid.studies.board import board
+from subgrid.studies.gather import gather
 from subgrid.studies.jobs import STUDY_FILE, Job
 from subgrid.studies.launching import local_client, remote_client, run_here, run_on, share_threads, threads_of
 from subgrid.studies.plan import Arm, Plan, load_study
@@ -43,6 +44,7 @@ def study(
     threads: int | None = None,
     overrides: Iterable[str] = (),
     level: float = 0.95,
+    figures: bool = True,
     show: bool = False,
 ) -> pd.DataFrame:
     """Train arms x seeds, score them, and compare each arm with the reference arm in pairs.
@@ -53,13 +55,14 @@ def study(
     Args:
         study: a TOML file, or a mapping of the same form; see `subgrid.studies.plan`.
         out: folder of everything: `runs/ARM-seedN/`, `stores/`, `study.json`, `results.csv`, `differences.csv`, `costs.csv`,
-            `failures.csv`, `report.html`.
+            `failures.csv`, `report.html`, `figures/`, `outputs/`.
         workers: processes of a local cluster; by default the runs follow one another in this process. A script that asks for
             them needs the usual ``if __name__ == "__main__":``, as Dask starts fresh interpreters.
         scheduler: address of an existing Dask cluster, whose workers have subgrid and see the same files.
         threads: of each run; by default the cores shared out among the workers, or what the study was begun with.
         overrides: `key=value` over the study's own keys, such as `budget.updates=200`.
         level: of the intervals.
+        figures: also write `figures/` (PNG and PDF for papers) and `outputs/` (plain arrays of each run).
         show: the state of all runs, on standard error.
 
     Returns:
@@ -76,11 +79,18 @@ def study(
         raise ConfigError("workers and scheduler: give one of them; a scheduler brings its own workers.")
     _begun(folder, plan)  # before the lock, which writes: there may be something else
     with locked(folder):
-        return _study(plan, folder, workers, scheduler, threads, level, show)
+        return _study(plan, folder, workers, scheduler, threads, level, figures, show)
 
 
 def _study(
-    plan: Plan, folder: Path, workers: int | None, scheduler: str | None, threads: int | None, level: float, show: bool
+    plan: Plan,
+    folder: Path,
+    workers: int | None,
+    scheduler: str | None,
+    threads: int | None,
+    level: float,
+    figures: bool,
+    show: bool,
 ) -> pd.DataFrame:
     """All that writes."""
     begun = _begun(folder, plan)
@@ -95,16 +105,22 @@ def _study(
     for name, part in (("results", table), ("costs", costs(jobs)), ("failures", failed)):
         _write_table(folder / f"{name}.csv", part)
     if any(job.done for job in jobs):
-        _show(folder)
+        _show(folder, figures)
     table.attrs["failures"] = failed.to_dict("records")
     return table
 
 
-def _show(folder: Path) -> None:
+def _show(folder: Path, figures: bool) -> None:
     """Write what people read; its libraries are loaded here, as the workers of a cluster do without them."""
+    from subgrid.studies.outputs import write_outputs
+    from subgrid.studies.papers import write_figures
     from subgrid.studies.showing import study_page
 
     study_page(folder)
+    if figures:
+        found = gather(folder)
+        write_figures(found)
+        write_outputs(found)
 
 
 def _run(jobs: Sequence[Job], client: Any, workers: int | None, threads: int, show: bool) -> None:

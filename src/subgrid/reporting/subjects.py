@@ -55,7 +55,8 @@ class Subject:
     def systems(self) -> list[str]:
         """All names, in reading order."""
         named = [str(name) for one in (self.samples, self.spectra) if one is not None for name in one["system"].values]
-        return list(dict.fromkeys(reading_order([*named, *self.histories])))
+        placed = [point.name for points in self.points.values() for point in points]
+        return list(dict.fromkeys(reading_order([*named, *self.histories, *placed])))
 
 
 @dataclass

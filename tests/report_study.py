@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from report_run import CONFIG, PROVENANCE, make_history, make_run, make_samples
+from subgrid.studies.results import COSTS
 from subgrid.verify import power_spectrum
 from subgrid.verify.unpaired import SET_SCORES, compare_sets
 
@@ -69,9 +70,9 @@ def make_study(
         path / "differences.csv", index=False
     )
     done = [(arm, seed) for seed in seeds for arm in arms if (arm, seed) not in failed]
-    costs = [(arm, seed, 946189, 12000, 1234.5 + 100 * seed, math.nan) for arm, seed in done]
-    columns = ["arm", "seed", "parameters", "updates", "seconds_in_updates", "peak_memory_mib"]
-    pd.DataFrame(costs, columns=columns).to_csv(path / "costs.csv", index=False)
+    about = dict.fromkeys(COSTS, 946189.0) | {"updates": 12000.0, "peak_memory_mib": math.nan}
+    costs = [{"arm": arm, "seed": seed} | about | {"seconds_in_updates": 1234.5 + 100 * seed} for arm, seed in done]
+    pd.DataFrame(costs, columns=["arm", "seed", *COSTS]).to_csv(path / "costs.csv", index=False)
     errors = [(arm, seed, "RunError: the gradient is no longer finite") for arm, seed in failed]
     pd.DataFrame(errors, columns=["arm", "seed", "error"]).to_csv(path / "failures.csv", index=False)
     return path

@@ -104,7 +104,7 @@ def _described(arm: str, reference: str) -> dict[str, Any]:
 
 
 def _results(path: Path, facts: Mapping[str, Any], verdicts: Mapping[str, str]) -> pd.DataFrame:
-    """`results.csv` from the runs' own scores; the intervals reach a tenth of the difference to either side."""
+    """`results.csv` from the runs' own scores; intervals reach a tenth of the difference to either side."""
     reference, rows = facts["reference"], []
     found = {
         arm: {
@@ -128,7 +128,9 @@ def _results(path: Path, facts: Mapping[str, Any], verdicts: Mapping[str, str]) 
             row |= {f"seed_{seed}": value for seed, value in zip(tables, values, strict=True) if seed >= 0}
             if arm != reference:
                 gap = values.mean() - np.mean([table[key]["value"] for table in found[reference].values()])
-                row |= {"difference": gap, "lower": gap - abs(gap) / 10, "upper": gap + abs(gap) / 10}
+                half = math.nan if list(tables) != [-1] and len(values) < 2 else abs(gap) / 10
+                row |= {"difference": gap, "lower": gap - half, "upper": gap + half}
+                row["note"] = "one seed" if math.isnan(half) else ""
                 row |= {"num_pairs": len(values), "verdict": verdicts.get(arm, "")}
             rows.append(row)
     seeds = [f"seed_{seed}" for seed in facts["seeds"]]

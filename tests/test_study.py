@@ -67,6 +67,7 @@ def unbroken(one_thread: None, study_file: Path) -> Path:
     """The study, run at once in this process; not to be changed."""
     out = study_file.parent / "unbroken"
     subgrid.study(study_file, out=out, threads=1)
+    assert {"report.html", "figures", "outputs"} <= {path.name for path in out.iterdir()}
     return out
 
 
@@ -164,7 +165,7 @@ def test_what_is_finished_is_kept_and_what_failed_is_tried_again(
 ) -> None:
     tried = []
     monkeypatch.setattr(launching, "run_job", lambda job, progress=None: tried.append(job.name))
-    table = subgrid.study(study_file, out=copy)
+    table = subgrid.study(study_file, out=copy, figures=False)
     assert tried == ["wild-seed0", "wild-seed1"]
     assert table.attrs["failures"][0] == {"arm": "wild", "seed": 0, "error": "did not run"}
     facts = json.loads((copy / "study.json").read_text())
@@ -239,7 +240,18 @@ def killed_when(command: list[str], out: Path, runs: int) -> None:
 def test_killed_twice_and_resumed_it_gives_the_same_results(unbroken: Path, study_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
     code = "from subgrid.cli import main; main()"
-    command = [sys.executable, "-c", code, "study", str(study_file), "--out", str(out), "--threads", "1"]
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "study",
+        str(study_file),
+        "--out",
+        str(out),
+        "--threads",
+        "1",
+        "--no-figures",
+    ]
     killed_when(command, out, 1)
     assert not (out / "results.csv").exists()
     killed_when(command, out, 3)
@@ -258,7 +270,7 @@ def test_two_workers_give_the_same_results(
     unbroken: Path, study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launching, "count_cores", lambda: 2)
-    subgrid.study(study_file, out=tmp_path / "two", workers=2)
+    subgrid.study(study_file, out=tmp_path / "two", workers=2, figures=False)
     assert (tmp_path / "two" / "results.csv").read_bytes() == (unbroken / "results.csv").read_bytes()
     assert json.loads((tmp_path / "two" / "study.json").read_text())["threads"] == 1
 
@@ -272,7 +284,14 @@ def test_an_existing_cluster_is_used_one_job_at_a_time_in_a_process(
     with LocalCluster(
         n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None, protocol="tcp"
     ) as cluster:
-        subgrid.study(study_file, out=tmp_path / "out", scheduler=cluster.scheduler_address, threads=1, overrides=few)
+        subgrid.study(
+            study_file,
+            out=tmp_path / "out",
+            scheduler=cluster.scheduler_address,
+            threads=1,
+            overrides=few,
+            figures=False,
+        )
     for arm in ("sound", "sampled"):
         one, other = (folder / "runs" / f"{arm}-seed1" / "history.csv" for folder in (tmp_path / "out", unbroken))
         assert one.read_bytes() == other.read_bytes()

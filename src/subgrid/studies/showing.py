@@ -19,7 +19,7 @@ from subgrid.reporting.numbers import Verdict, listed
 from subgrid.reporting.page import check_out, provenance_entries, setting_groups, write_page
 from subgrid.reporting.ranking import DISTORTION, RANKED, REALISM, RankCell, RankRow, RankTable, columns_for, distance
 from subgrid.reporting.subjects import Subject
-from subgrid.reporting.tables import HEADINGS, interval_text, number_text, title_of
+from subgrid.reporting.tables import HEADINGS, number_text, title_of
 from subgrid.studies.gather import Gathered, gather
 from subgrid.studies.jobs import STUDY_FILE
 from subgrid.studies.results import BETTER, DIFFERS, TIED, WORSE
@@ -78,7 +78,7 @@ def _page(found: Gathered) -> dict[str, Any]:
         "verdict": Verdict(_verdict(results, reference), "none"),
         "subtitle": f"RMSE over all test times, in pairs of equal seed against {reference}; intervals over times and seeds.",
         "about": _about(found),
-        "ranking": {"tables": _tables(results, found), "intro": _intro(reference), "notes": []},
+        "ranking": {"tables": _tables(results, found), "intro": _intro(reference), "notes": _notes(results)},
         "study": _study(found),
         "scores": None,
         "single": True,
@@ -133,7 +133,7 @@ def _verdict(results: pd.DataFrame, reference: str) -> str:
         ]
         open_ = list(rows.loc[rows["verdict"] == "", "arm"])
         parts += [f"of {listed(open_, ' and ')} nothing can be said"] if open_ else []
-        said.append(f"{variable}: {'; '.join(parts)}.")
+        said.append(f"{HEADINGS.get(str(variable), str(variable))}: {'; '.join(parts)}.")
     others = set(results["arm"]) - {reference, *BASELINES}
     alone = "No other arm was scored by RMSE." if others else f"{reference} stands alone."
     return " ".join(said) or alone
@@ -167,16 +167,26 @@ def _cell(score: str, row: Mapping[Any, Any] | None, largest: float) -> RankCell
     spread = "" if math.isnan(row["spread"]) else f"± {row['spread']:.2g}"
     gap = Entry(row["difference"], row["lower"], row["upper"], "")
     size = max((abs(value) for value in gap[:3] if math.isfinite(value)), default=0.0)
-    interval = "" if math.isnan(gap.value) else f"{_signed(gap.value, size)} {interval_text(gap, size)}".strip()
+    interval = ""
+    if not math.isnan(gap.value):
+        ends = "" if math.isnan(gap.lower) else f" [{_short(gap.lower, size)}, {_short(gap.upper, size)}]"
+        interval = f"{'+' if gap.value >= 0 else ''}{_short(gap.value, size)}{ends}"
     value = float(row["mean"])
-    return RankCell(
-        number_text(value, largest), distance(score, value), spread, interval, verdict, KINDS.get(verdict, "")
-    )
+    mark = verdict or ("no interval" if interval else "")
+    return RankCell(number_text(value, largest), distance(score, value), spread, interval, mark, KINDS.get(verdict, ""))
 
 
-def _signed(value: float, largest: float) -> str:
-    text = number_text(value, largest)
-    return text if text.startswith("−") else f"+{text}"
+def _short(value: float, largest: float) -> str:
+    """With as many decimals as give the largest of its row three digits."""
+    decimals = max(2 - math.floor(math.log10(largest)), 0) if largest else 0
+    return f"{value:.{decimals}f}".replace("-", "−")
+
+
+def _notes(results: pd.DataFrame) -> list[str]:
+    """Why scores of the tables have no interval, each reason once."""
+    missing = results[results["score"].isin(RANKED) & results["difference"].notna() & results["lower"].isna()]
+    counts = missing[missing["note"] != ""]["note"].value_counts()
+    return [f"No interval for {count} of these differences: {note}." for note, count in counts.items()]
 
 
 def _study(found: Gathered) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def make_spectra(samples: xr.Dataset, factor: int = 4) -> xr.Dataset:
     return xr.Dataset(data, coords, attrs={"factor": factor})
 
 
-NAMES = ("psnr", "ssim", "rmse", "mae", "bias", "high_wavenumber_power_ratio")
+NAMES = ("psnr", "ssim", "rmse", "mae", "bias", "high_wavenumber_power_ratio", "log_spectral_distance")
 FURTHER = ("gradient_rmse", "wasserstein", "fss_280_w5")
 COLUMNS = ["system", "variable", "score", "value", "lower", "upper", "units", "group", "standing", "convention"]
 

@@ -178,7 +178,7 @@ def test_the_systems_own_refusals_are_one_line_too(subgrid, monkeypatch: pytest.
     def denied(*_: object) -> None:
         raise PermissionError(13, "Permission denied", "/elsewhere/report.html")
 
-    monkeypatch.setattr("subgrid.reporting.report", denied)
+    monkeypatch.setattr("subgrid.studies.showing.report", denied)
     done = subgrid("report", "run")
     assert (done.code, done.err) == (
         2,
@@ -190,7 +190,7 @@ def test_our_own_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> N
     def broken(*_: object) -> None:
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr("subgrid.reporting.report", broken)
+    monkeypatch.setattr("subgrid.studies.showing.report", broken)
     monkeypatch.setattr(sys, "argv", ["subgrid", "report", "run"])
     with pytest.raises(ZeroDivisionError, match="ours"):
         cli.main()

@@ -317,10 +317,11 @@ def test_the_report_shows_sets(gan_run: Path, tiny_run: Path, tmp_path: Path) ->
     page = report([gan_run], tmp_path / "page.html").read_text()
     for text in ("The mean spectrum of gan&#39;s fields is off the truth&#39;s by", "run1-samples", "run1-histograms"):
         assert text in page
-    assert "run1-maps" not in page and "bicubic" not in page.split("run1-settings")[0]
+    body = page.partition("</head>")[2]
+    assert "s1-maps" not in body and "s1-spectra" in body and "bicubic" not in body.split("run1-settings")[0]
     evaluate(tiny_run)
     both = report([gan_run, tiny_run], tmp_path / "both.html").read_text()
-    assert "run1-samples" in both and "run2-maps" in both and "not evaluated on the same" in both
+    assert "run1-samples" in both and "s2-maps" in both and "not evaluated on the same" in both
 
 
 def waves(num: int, seed: int, slope: float = 1.5, cells: int = 32) -> np.ndarray:

@@ -20,6 +20,7 @@ import pytest
 from rich.console import Console
 
 import subgrid
+from report_study import make_study
 from subgrid.errors import ConfigError, RunError
 from subgrid.run import build_discriminator, build_generator, load_run
 from subgrid.studies import board, jobs, launching, studying
@@ -488,3 +489,27 @@ def test_a_job_that_is_done_is_left_alone_and_memory_is_measured_where_it_can_be
     monkeypatch.setattr(Path, "write_text", absent)
     jobs._forget_peak()
     assert jobs._peak() is None
+
+
+def test_a_finished_study_has_its_page(unbroken: Path, tmp_path: Path) -> None:
+    page = (unbroken / "report.html").read_text(encoding="utf-8")
+    body = page.partition("<body>")[2]
+    for part in (
+        'id="study-maps"',
+        'id="study-spectra"',
+        "4 of 6 finished",
+        "wild, seed 0:</strong> RunError: the gradient",
+    ):
+        assert part in body
+    assert "t2m: sampled " in body and "Fields of each arm&#39;s first finished seed" in body
+    # what the page's own tests fabricate has the same form
+    made = make_study(tmp_path / "made", seeds=(0,), shape=(16, 24))
+    for name in ("results", "differences", "costs", "failures"):
+        mine, theirs = (list(pd.read_csv(folder / f"{name}.csv").columns) for folder in (made, unbroken))
+        assert [one for one in mine if not one.startswith("seed_")] == [
+            one for one in theirs if not one.startswith("seed_")
+        ]
+    mine, theirs = (json.loads((folder / "study.json").read_text()) for folder in (made, unbroken))
+    assert mine.keys() <= theirs.keys()
+    assert mine["arms"]["sharp"].keys() == theirs["arms"]["sampled"].keys()
+    assert mine["arms"]["sharp"]["differences"][0].keys() == theirs["arms"]["sampled"]["differences"][0].keys()

@@ -95,15 +95,8 @@ def _draw(plot: Any, lines: Sequence[Line], styles: Mapping[str, tuple[str, str]
     for line in lines:
         colour, _ = styles[line.name]
         if line.low is not None and line.high is not None and len(line.x) > 1:
-            plot.varea(
-                line.x,
-                line.low,
-                line.high,
-                fill_color=colour,
-                fill_alpha=_BAND,
-                tags=_tags(line.name),
-                level="underlay",
-            )
+            band = plot.varea(line.x, line.low, line.high, fill_color=colour, fill_alpha=_BAND, level="underlay")
+            band.tags = _tags(line.name)
     shown = []
     for line in lines:
         colour, dash = styles[line.name]
@@ -111,15 +104,17 @@ def _draw(plot: Any, lines: Sequence[Line], styles: Mapping[str, tuple[str, str]
         width = 2.6 if line.name == TRUTH else 2.0
         drawn = plot.line(
             "x", "y", source=source, line_color=colour, line_dash="dotted" if line.note else DASHES[dash],
-            line_width=width, name=f"{line.name}{line.note}", tags=_tags(line.name),
+            line_width=width, name=f"{line.name}{line.note}",
         )  # fmt: skip
+        drawn.tags = _tags(line.name)
         if len(line.x) == 1:
-            plot.scatter("x", "y", source=source, color=colour, size=6, tags=_tags(line.name))
+            plot.scatter("x", "y", source=source, color=colour, size=6).tags = _tags(line.name)
         shown.append(drawn)
     plot.add_tools(HoverTool(renderers=shown, tooltips=[("", "$name"), ("", hover)], line_policy="nearest"))
 
 
 def _tags(name: str) -> list[str]:
+    """Of a renderer; given to Bokeh's `plot.line` they would become its glyph's."""
     return [f"of:{name}", "ink"] if name == TRUTH else [f"of:{name}"]
 
 
@@ -247,7 +242,7 @@ def live_spectra(
         f"{name}-power", x_label, f"power{f' ({units})' if units else ''}",
         x_axis_type="log", y_axis_type="log", x_range=ends,
     )  # fmt: skip
-    peak = max(1.0, *(float(np.nanmax(line.y)) for line in ratios if np.isfinite(line.y).any()))
+    peak = max([1.0, *(float(np.nanmax(line.y)) for line in ratios if np.isfinite(line.y).any())])
     low = _plot(
         f"{name}-ratio", x_label, "power over the truth's", x_axis_type="log", x_range=top.x_range,
         y_range=(0.0, min(1.1 * peak, 2.5)),
@@ -309,23 +304,13 @@ def live_trade_off(
         marker = SHAPES[MARKERS[dash]]
         if len(point.seeds) > 1:
             seed_xs, seed_ys = zip(*point.seeds, strict=True)
-            plot.scatter(seed_xs, seed_ys, marker=marker, color=colour, size=5, alpha=0.55, tags=_tags(point.name))
+            plot.scatter(seed_xs, seed_ys, marker=marker, color=colour, size=5, alpha=0.55).tags = _tags(point.name)
         source = ColumnDataSource({"x": [point.x], "y": [point.y], "name": [point.name]})
-        shown.append(
-            plot.scatter(
-                "x", "y", source=source, marker=marker, color=colour, size=12, name=point.name, tags=_tags(point.name)
-            )
-        )
-        plot.text(
-            "x",
-            "y",
-            text="name",
-            source=source,
-            x_offset=10,
-            y_offset=4,
-            text_font_size="12px",
-            tags=[*_tags(point.name), "ink"],
-        )
+        drawn = plot.scatter("x", "y", source=source, marker=marker, color=colour, size=12, name=point.name)
+        drawn.tags = _tags(point.name)
+        shown.append(drawn)
+        said = plot.text("x", "y", text="name", source=source, x_offset=10, y_offset=4, text_font_size="12px")
+        said.tags = [*_tags(point.name), "ink"]
     tips = [("", "$name"), (labels[0], "@x{0.0000}"), (labels[1], "@y{0.0000}")]
     plot.add_tools(HoverTool(renderers=shown, tooltips=tips))
     # room for the names, which do not count in the ranges

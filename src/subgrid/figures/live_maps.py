@@ -188,7 +188,10 @@ def _block(samples: xr.Dataset, variable: str, levels: int, flipped: tuple[bool,
     for i in range(field.sizes["valid_time"]):
         here = field.isel(valid_time=i)
         fields = {str(name): pack(here.sel(system=name).values[turn], steps) for name in here["system"].values}
-        rmse = {name: float(f"{value:.4g}") for name, value in rmse_at(samples, variable, i).items()}
+        errors = rmse_at(samples, variable, i).items()
+        rmse = {
+            name: float(f"{value:.4g}") if np.isfinite(value) else None for name, value in errors
+        }  # JSON has no NaN
         when = time_text(samples["valid_time"].values[i])
         times.append(
             {"label": when, "coarse": pack(coarse.values[i][turn], coarse_steps), "fields": fields, "rmse": rmse}

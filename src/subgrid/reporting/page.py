@@ -217,7 +217,9 @@ def _ranking(runs: Sequence[Run], labels: Sequence[str]) -> dict[str, Any] | Non
     tables = rank(columns, units, marked=len(runs) == 1) if comparable else []
     if not tables:
         return None
-    intro = "Best first, by the first score. In brackets: intervals over the test times. Scores tells what each is."
+    known = any(cell.interval for table in tables for row in table.rows for cell in row.cells)
+    brackets = "In brackets: intervals over the test times. " if known else ""
+    intro = f"Best first, by the first score. {brackets}Scores tells what each is."
     return {"tables": tables, "intro": intro, "notes": []}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -54,7 +55,8 @@ class Subject:
     def systems(self) -> list[str]:
         """All names, in reading order."""
         named = [str(name) for one in (self.samples, self.spectra) if one is not None for name in one["system"].values]
-        return list(dict.fromkeys(reading_order([*named, *self.histories])))
+        placed = [point.name for points in self.points.values() for point in points]
+        return list(dict.fromkeys(reading_order([*named, *self.histories, *placed])))
 
 
 @dataclass
@@ -173,7 +175,7 @@ def points_of(scores: pd.DataFrame) -> dict[tuple[str, str], list[Point]]:
         if not {DISTORTION, REALISM} <= set(values.columns):
             continue
         units = str(of_variable.loc[of_variable["score"] == DISTORTION, "units"].iloc[0])
-        complete = values.dropna(subset=[DISTORTION, REALISM])
+        complete = values[np.isfinite(values[[DISTORTION, REALISM]]).all(axis=1)]
         points = [Point(str(name), float(row[DISTORTION]), float(row[REALISM])) for name, row in complete.iterrows()]
         if len(points) > 1:
             out[str(variable), units] = points

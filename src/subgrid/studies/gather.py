@@ -62,9 +62,7 @@ class Gathered:
             fields and baselines are the reference arm's. An arm of another truth is left out. None where no run has fields
             that can be compared.
         """
-        found = self._side_by_side("samples.nc", first=True)
-        coarse = found is not None and any(str(name).endswith("_coarse") for name in found.data_vars)
-        return found if coarse else None  # fields drawn from noise have no coarse ones
+        return self._side_by_side("samples.nc", first=True)
 
     def spectra(self) -> xr.Dataset | None:
         """Mean spectra of truth, baselines and arms, the mean over an arm's seeds: `V(system, wavelength)`."""
@@ -98,7 +96,7 @@ def gather(folder: str | Path) -> Gathered:
             f"{folder} has no {', '.join(missing)}: it is no finished study; run `subgrid study` with it as --out."
         )
     facts = json.loads((folder / STUDY_FILE).read_text(encoding="utf-8"))
-    tables = {name: pd.read_csv(folder / f"{name}.csv") for name in TABLES}
+    tables = {name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values=[""]) for name in TABLES}
     tables["results"][WORDS] = tables["results"][WORDS].astype(object).fillna("")
     runs = {
         arm: {
@@ -116,4 +114,4 @@ def _read(run: Path, name: str) -> xr.Dataset | None:
     if not path.is_file():
         return None
     with xr.open_dataset(path) as dataset:
-        return dataset.load()
+        return None if "realization" in dataset.dims else dataset.load()  # fields drawn from noise belong to no time

@@ -11,6 +11,7 @@ import pandas as pd
 
 from subgrid.errors import RunError
 from subgrid.evaluation import BASELINES
+from subgrid.figures import TRUTH
 from subgrid.figures.live_lines import Point
 from subgrid.reporting import report as report_runs
 from subgrid.reporting.columns import Entry
@@ -133,7 +134,9 @@ def _verdict(results: pd.DataFrame, reference: str) -> str:
         open_ = list(rows.loc[rows["verdict"] == "", "arm"])
         parts += [f"of {listed(open_, ' and ')} nothing can be said"] if open_ else []
         said.append(f"{HEADINGS.get(str(variable), str(variable))}: {'; '.join(parts)}.")
-    return " ".join(said) or f"{reference} stands alone."
+    others = set(results["arm"]) - {reference, *BASELINES}
+    alone = "No other arm was scored by RMSE." if others else f"{reference} stands alone."
+    return " ".join(said) or alone
 
 
 def _tables(results: pd.DataFrame, found: Gathered) -> list[RankTable]:
@@ -239,9 +242,9 @@ def _count(value: float) -> str:
 
 def _subject(found: Gathered) -> Subject:
     """All arms that can be shown in the same figures."""
-    samples, reference = found.samples(), found.reference
+    samples = found.samples()
+    there = [] if samples is None else [str(name) for name in samples["system"].values]
     histories = {arm: list(tables.values()) for arm, tables in found.histories().items() if tables}
-    first = next((seed for seed in found.runs[reference]), None)
     return Subject(
         "study",
         "",
@@ -249,18 +252,26 @@ def _subject(found: Gathered) -> Subject:
         found.spectra(),
         histories,
         _points(found.results),
-        _pair(found),
-        "" if samples is None else f"Fields of seed {first}. Coarse input and interpolation are those of {reference}.",
+        _pair(found, there) if there else ("", ""),
+        _whose(found, there) if there else "",
     )
 
 
-def _pair(found: Gathered) -> tuple[str, str]:
-    """The reference, and the arm of lowest RMSE beside it; where it stands alone, the better interpolation."""
+def _whose(found: Gathered, there: Sequence[str]) -> str:
+    """A sentence on the fields of the maps."""
+    arm = next(arm for arm in (found.reference, *found.runs) if arm in there)
+    return f"Fields of each arm's first finished seed. Coarse input and interpolation are those of {arm}."
+
+
+def _pair(found: Gathered, there: Sequence[str]) -> tuple[str, str]:
+    """The reference, and the arm of lowest RMSE beside it; of what the maps hold."""
     rows = found.results[found.results["score"] == DISTORTION].dropna(subset=["mean"])
+    rows = rows[rows["arm"].isin(there)]
     first = rows[rows["variable"] == rows["variable"].iloc[0]] if len(rows) else rows
-    mean = {str(row["arm"]): float(row["mean"]) for row in first.to_dict("records") if row["arm"] != found.reference}
-    arms = {arm: value for arm, value in mean.items() if arm not in BASELINES} or mean
-    return found.reference, min(arms, key=lambda arm: arms[arm], default=found.reference)
+    ranked = [str(arm) for arm in first.sort_values("mean", kind="stable")["arm"]]
+    arms = sorted([*ranked, *(one for one in there if one not in (TRUTH, *ranked))], key=lambda one: one in BASELINES)
+    left = found.reference if found.reference in there else arms[0]
+    return left, next((arm for arm in arms if arm != left), left)
 
 
 def _points(results: pd.DataFrame) -> dict[tuple[str, str], Sequence[Point]]:
@@ -272,7 +283,7 @@ def _points(results: pd.DataFrame) -> dict[tuple[str, str], Sequence[Point]]:
             {str(row["arm"]): row for row in rows[rows["score"] == score].to_dict("records")}
             for score in (DISTORTION, REALISM)
         )
-        arms = [arm for arm in x if arm in y]
+        arms = [arm for arm in x if arm in y and math.isfinite(x[arm]["mean"]) and math.isfinite(y[arm]["mean"])]
         if not arms:
             continue
         points = []

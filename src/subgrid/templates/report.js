@@ -315,6 +315,13 @@ window.subgrid = (() => {
     }
   }
 
+  // Bokeh makes a stop for Tab of each figure, without a name and without a key that it answers to
+  const passBy = () => {
+    const made = roots().map((plot) => Bokeh.index[plot.id]?.canvas_view?.events_el);
+    for (const one of made) one?.removeAttribute("tabindex");
+    if (!made.every(Boolean)) setTimeout(passBy, 100);
+  };
+
   const maps = {};
   const start = () => {
     setUpTheme();
@@ -326,6 +333,7 @@ window.subgrid = (() => {
       const one = (maps[root.dataset.key] = new Maps(root));
       one.show();
     }
+    passBy();
     if (matchMedia("(pointer: coarse)").matches) {
       for (const plot of roots()) for (const tool of plot.toolbar.tools) if (tool.type === "PanTool") tool.active = false;
     }

@@ -26,15 +26,14 @@ from subgrid.errors import RunError
 from subgrid.figures import live_maps, rmse_at, system_styles
 from subgrid.figures.live_lines import (
     MOST_POINTS,
-    Point,
     live_columns,
     live_curves,
     live_profile,
     live_spectra,
-    live_trade_off,
     over_seeds,
 )
 from subgrid.figures.live_maps import PANELS, LinkedMaps, linked_maps
+from subgrid.figures.live_points import Point, live_trade_off
 from subgrid.figures.packing import LEVELS, Steps, pack, steps_for, unpack
 from subgrid.reporting.beside import side_by_side
 from subgrid.reporting.columns import Column, Entry
@@ -219,11 +218,11 @@ def test_what_does_not_fit_is_left_out_times_first_then_levels_then_cells(sample
     assert fewer.payload["variables"][0]["steps"] == whole.payload["variables"][0]["steps"]
     assert packed_bytes(fewer) <= 0.8 * size * 1.03
     coarser = maps_of(samples, int(0.29 * size))
-    assert coarser.note == "1 of 3 sample times"
+    assert coarser.note == "1 of 3 sample times, values to a 1000th of their range"
     assert coarser.payload["variables"][0]["steps"][1] > 3 * whole.payload["variables"][0]["steps"][1]
     part = maps_of(samples, int(0.1 * size))
     rows, columns = part.payload["variables"][0]["shape"]
-    assert part.note == f"the {rows} × {columns} cells where interpolation errs most"
+    assert part.note == f"the {rows} × {columns} cells where interpolation errs most, values to a 250th of their range"
     assert rows % 4 == columns % 4 == 0 and rows < 24 and columns < 32
     assert part.payload["variables"][0]["coarse_shape"] == [rows // 4, columns // 4]
     assert len(part.payload["x"]["centres"]) == columns

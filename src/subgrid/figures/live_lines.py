@@ -20,7 +20,6 @@ from bokeh.models import (
     CustomJS,
     CustomJSTickFormatter,
     HoverTool,
-    Label,
     Legend,
     LegendItem,
     LogTicker,
@@ -31,10 +30,9 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from subgrid.figures.style import MARKERS, TRUTH, Array, coordinate, pretty_units, reading_order, system_styles
+from subgrid.figures.style import TRUTH, Array, coordinate, pretty_units, reading_order, system_styles
 
 DASHES = {"-": "solid", "--": "dashed", "-.": "dotdash", ":": "dotted"}
-SHAPES = {"o": "circle", "s": "square", "^": "triangle", "D": "diamond"}
 MOST_POINTS = 400  # of a curve: what a screen can show
 _BAND = 0.16
 _PLAIN = "return String(Number(tick.toPrecision(3)))"
@@ -61,25 +59,8 @@ class Line:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Point:
-    """A system's place in the picture of distortion against realism.
-
-    Attributes:
-        name: of the system.
-        x: its distortion.
-        y: its lack of realism.
-        seeds: (x, y) of each seed, for a system that has several.
-    """
-
-    name: str
-    x: float
-    y: float
-    seeds: tuple[tuple[float, float], ...] = ()
-
-
-def _plot(name: str, x_label: str, y_label: str, *, height: int = 320, **options: Any) -> Any:
-    """An empty figure that is dragged, zoomed with ctrl and the wheel, and reset by a double click."""
+def plot_frame(name: str, x_label: str, y_label: str, *, height: int = 320, **options: Any) -> Any:
+    """Start a figure that is dragged, zoomed with ctrl and the wheel, and reset by a double click."""
     plot = figure(
         sizing_mode="stretch_width", height=height, toolbar_location=None, name=name, output_backend="canvas",
         tools=[PanTool(), WheelZoomTool(modifiers="ctrl")], x_axis_label=x_label, y_axis_label=y_label, **options,
@@ -96,7 +77,7 @@ def _draw(plot: Any, lines: Sequence[Line], styles: Mapping[str, tuple[str, str]
         colour, _ = styles[line.name]
         if line.low is not None and line.high is not None and len(line.x) > 1:
             band = plot.varea(line.x, line.low, line.high, fill_color=colour, fill_alpha=_BAND, level="underlay")
-            band.tags = _tags(line.name)
+            band.tags = tags_of(line.name)
     shown = []
     for line in lines:
         colour, dash = styles[line.name]
@@ -106,14 +87,15 @@ def _draw(plot: Any, lines: Sequence[Line], styles: Mapping[str, tuple[str, str]
             "x", "y", source=source, line_color=colour, line_dash="dotted" if line.note else DASHES[dash],
             line_width=width, name=f"{line.name}{line.note}",
         )  # fmt: skip
-        drawn.tags = _tags(line.name)
+        drawn.tags = tags_of(line.name)
         if len(line.x) == 1:
-            plot.scatter("x", "y", source=source, color=colour, size=6).tags = _tags(line.name)
+            plot.scatter("x", "y", source=source, color=colour, size=6).tags = tags_of(line.name)
         shown.append(drawn)
     plot.add_tools(HoverTool(renderers=shown, tooltips=[("", "$name"), ("", hover)], line_policy="nearest"))
 
 
-def _tags(name: str) -> list[str]:
+def tags_of(name: str) -> list[str]:
+    """Whose a renderer is, for the page's legend and colours."""
     """Of a renderer; given to Bokeh's `plot.line` they would become its glyph's."""
     return [f"of:{name}", "ink"] if name == TRUTH else [f"of:{name}"]
 
@@ -166,7 +148,7 @@ def live_curves(
     for system, tables in histories.items():
         if line := over_seeds(tables, f"train_{column.removeprefix('valid_')}", system):
             lines.append(replace(line, note=", training times"))
-    plot = _plot(name, "updates", label)
+    plot = plot_frame(name, "updates", label)
     _draw(plot, lines, styles, "@y{0.0000} after @x{0,0} updates")
     _mark_stages(plot, histories)
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
@@ -199,7 +181,7 @@ def live_columns(history: pd.DataFrame, columns: Mapping[str, str], label: str, 
     if not lines:
         return None
     low = min(float(line.y.min()) for line in lines)
-    plot = _plot(name, "updates", label, y_axis_type="log" if low > 0 else "linear")
+    plot = plot_frame(name, "updates", label, y_axis_type="log" if low > 0 else "linear")
     _draw(plot, lines, system_styles([line.name for line in lines]), "@y{0.0000} after @x{0,0} updates")
     _mark_stages(plot, {"": [history]})
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
@@ -238,12 +220,12 @@ def live_spectra(
         ratios.append(Line(system, wavelength, ratio))
     ends = (float(wavelength.max()), float(wavelength.min()))
     x_label = "wavelength, fine cells"
-    top = _plot(
+    top = plot_frame(
         f"{name}-power", x_label, f"power{f' ({units})' if units else ''}",
         x_axis_type="log", y_axis_type="log", x_range=ends,
     )  # fmt: skip
     peak = max([1.0, *(float(np.nanmax(line.y)) for line in ratios if np.isfinite(line.y).any())])
-    low = _plot(
+    low = plot_frame(
         f"{name}-ratio", x_label, "power over the truth's", x_axis_type="log", x_range=top.x_range,
         y_range=(0.0, min(1.1 * peak, 2.5)),
     )  # fmt: skip
@@ -278,56 +260,9 @@ def live_profile(samples: xr.Dataset, variable: str, styles: Mapping[str, tuple[
         Line(system, centres[order], row.sel(system=system).values[order].astype(np.float64))
         for system in reading_order(row["system"].values)
     ]
-    plot = _plot(name, label, f"{variable}{f' ({units})' if units else ''}")
+    plot = plot_frame(name, label, f"{variable}{f' ({units})' if units else ''}")
     _draw(plot, lines, styles, "@y{0.00} at @x{0.00}")
     for one in plot.renderers:
         if one.name:
             one.data_source.name = f"{name}-line-{one.name}"
-    return plot
-
-
-def live_trade_off(
-    points: Sequence[Point], styles: Mapping[str, tuple[str, str]], labels: tuple[str, str], name: str
-) -> Any:
-    """Distortion against realism: a system nearer to the lower left is better in both.
-
-    Args:
-        points: one a system.
-        styles: colour and dash by system.
-        labels: of the axes.
-        name: of the figure.
-    """
-    plot = _plot(name, *labels, height=380)
-    shown = []
-    for point in points:
-        colour, dash = styles[point.name]
-        marker = SHAPES[MARKERS[dash]]
-        if len(point.seeds) > 1:
-            seed_xs, seed_ys = zip(*point.seeds, strict=True)
-            plot.scatter(seed_xs, seed_ys, marker=marker, color=colour, size=5, alpha=0.55).tags = _tags(point.name)
-        source = ColumnDataSource({"x": [point.x], "y": [point.y], "name": [point.name]})
-        drawn = plot.scatter("x", "y", source=source, marker=marker, color=colour, size=12, name=point.name)
-        drawn.tags = _tags(point.name)
-        shown.append(drawn)
-        said = plot.text("x", "y", text="name", source=source, x_offset=10, y_offset=4, text_font_size="12px")
-        said.tags = [*_tags(point.name), "ink"]
-    tips = [("", "$name"), (labels[0], "@x{0.0000}"), (labels[1], "@y{0.0000}")]
-    plot.add_tools(HoverTool(renderers=shown, tooltips=tips))
-    # room for the names, which do not count in the ranges
-    xs = [p.x for p in points] + [x for p in points for x, _ in p.seeds]
-    ys = [p.y for p in points] + [y for p in points for _, y in p.seeds]
-    wide, high = np.ptp(xs) or abs(xs[0]) or 1.0, np.ptp(ys) or abs(ys[0]) or 1.0
-    plot.x_range.start, plot.x_range.end = min(xs) - 0.08 * wide, max(xs) + 0.3 * wide
-    plot.y_range.start, plot.y_range.end = min(ys) - 0.1 * high, max(ys) + 0.1 * high
-    plot.add_layout(
-        Label(
-            x=6,
-            y=6,
-            x_units="screen",
-            y_units="screen",
-            text="↙ better in both",
-            text_font_size="12px",
-            text_color="#808080",
-        )
-    )
     return plot

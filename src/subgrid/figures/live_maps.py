@@ -126,12 +126,17 @@ def _fit(samples: xr.Dataset, variables: Sequence[str], max_bytes: int) -> tuple
         sizes[levels] = _size(samples.isel(valid_time=[0]), variables, levels)
         count = min(times, int(max_bytes // sizes[levels]))
         if count:
-            note = f"{count} of {times} sample times" if count < times else ""
-            return samples.isel(valid_time=slice(count)), levels, note
+            notes = [f"{count} of {times} sample times"] if count < times else []
+            notes += [f"values to a {levels}th of their range"] if levels < LEVELS else []
+            return samples.isel(valid_time=slice(count)), levels, ", ".join(notes)
     share = (max_bytes / sizes[FEWEST[-1]]) ** 0.5
     part = _part(samples.isel(valid_time=[0]), variables[0], 0.95 * share)
     y, x = part[variables[0]].shape[-2:]
-    return part, FEWEST[-1], f"the {y} × {x} cells where interpolation errs most"
+    return (
+        part,
+        FEWEST[-1],
+        f"the {y} × {x} cells where interpolation errs most, values to a {FEWEST[-1]}th of their range",
+    )
 
 
 def _size(samples: xr.Dataset, variables: Sequence[str], levels: int) -> float:

@@ -24,7 +24,7 @@ from PIL import Image
 from subgrid import figures
 from subgrid.errors import RunError
 from subgrid.figures.fields import ROBUST_PERCENT
-from subgrid.figures.live_lines import Point
+from subgrid.figures.live_points import Point
 from subgrid.files import replacing
 from subgrid.reporting.beside import side_by_side
 from subgrid.reporting.columns import BASELINES, columns_of

@@ -11,8 +11,9 @@ import pandas as pd
 import xarray as xr
 
 from subgrid.figures import TRUTH, pretty_units, reading_order, system_styles
-from subgrid.figures.live_lines import Point, live_columns, live_curves, live_profile, live_spectra, live_trade_off
+from subgrid.figures.live_lines import live_columns, live_curves, live_profile, live_spectra
 from subgrid.figures.live_maps import LinkedMaps, linked_maps
+from subgrid.figures.live_points import Point, live_trade_off
 from subgrid.reporting.columns import BASELINES
 from subgrid.reporting.ranking import DISTORTION, REALISM
 from subgrid.reporting.tables import title_of

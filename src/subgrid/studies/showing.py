@@ -12,7 +12,7 @@ import pandas as pd
 from subgrid.errors import RunError
 from subgrid.evaluation import BASELINES
 from subgrid.figures import TRUTH
-from subgrid.figures.live_lines import Point
+from subgrid.figures.live_points import Point
 from subgrid.reporting import report as report_runs
 from subgrid.reporting.columns import Entry
 from subgrid.reporting.numbers import Verdict, listed
@@ -220,7 +220,7 @@ def _plain(value: Any) -> str:
 
 def _untold(results: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
     """Variable, score, and the arms that cannot be told from the reference in it."""
-    tied = results[(results["verdict"] == TIED) & results["score"].isin(RANKED)]
+    tied = results[(results["verdict"] == TIED) & results["score"].isin(RANKED) & ~results["arm"].isin(BASELINES)]
     for (variable, score), rows in tied.groupby(["variable", "score"], sort=False):
         yield str(variable), title_of(str(score)), listed(list(rows["arm"]), " and ")
 

@@ -52,9 +52,11 @@ window.subgrid = (() => {
   // --- tables that sort ---------------------------------------------------------------------------
   const sortBy = (table, head) => {
     const column = [...head.parentElement.children].indexOf(head);
-    const up = head.getAttribute("aria-sort") !== "ascending";
+    const up = head.dataset.first !== "yes" || head.getAttribute("aria-sort") === "none"; // best first, at the first click
     for (const other of head.parentElement.children) if (other.hasAttribute("aria-sort")) other.setAttribute("aria-sort", "none");
-    head.setAttribute("aria-sort", up ? "ascending" : "descending");
+    head.dataset.first = up ? "yes" : "no";
+    const best = head.dataset.best; // how numbers run where the best stands first
+    head.setAttribute("aria-sort", best === "other" || up ? best : best === "ascending" ? "descending" : "ascending");
     const key = (row) => row.children[column].dataset.key ?? row.children[column].textContent.trim();
     const body = table.tBodies[0];
     const compare = (one, two) => {
@@ -207,7 +209,10 @@ window.subgrid = (() => {
       if (this.asked !== asked) return;
       this.coarse = coarse;
       if (this.cell) this.read();
-      else this.move(variable.shape[0] >> 1, variable.shape[1] >> 1);
+      else {
+        this.move(variable.shape[0] >> 1, variable.shape[1] >> 1);
+        this.row = this.cell[0];
+      }
       if (this.row !== undefined) this.profile(this.row);
       this.root.dataset.ready = `${variable.name} ${time.label} ${pair.join(" ")}`;
     }

@@ -90,6 +90,11 @@ class Shown:
         return any("train_rmse" in table for tables in self.subject.histories.values() for table in tables)
 
     @property
+    def mapped(self) -> list[str]:
+        """Systems that have sample fields."""
+        return [] if self.subject.samples is None else [str(name) for name in self.subject.samples["system"].values]
+
+    @property
     def placed(self) -> set[str]:
         """Systems that stand in a picture of distortion against realism."""
         return {point.name for points in self.subject.points.values() for point in points}

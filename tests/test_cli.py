@@ -243,6 +243,7 @@ def test_interrupted_by_the_user(folder: Path, tiny_store: Path, tmp_path: Path)
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in a background job ignore it
     )
     for _ in range(4000):
         if (tmp_path / "run" / "state.safetensors").exists() or process.poll() is not None:

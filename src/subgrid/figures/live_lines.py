@@ -19,10 +19,10 @@ from bokeh.models import (
     ColumnDataSource,
     CustomJS,
     CustomJSTickFormatter,
+    FixedTicker,
     HoverTool,
     Legend,
     LegendItem,
-    LogTicker,
     NumeralTickFormatter,
     PanTool,
     Span,
@@ -33,6 +33,7 @@ from bokeh.plotting import figure
 from subgrid.figures.style import TRUTH, Array, coordinate, pretty_units, reading_order, system_styles
 
 DASHES = {"-": "solid", "--": "dashed", "-.": "dotdash", ":": "dotted"}
+ROUND = [float(f"{step}e{power}") for power in range(6) for step in (1, 2, 3, 5)]  # wavelengths that are named
 MOST_POINTS = 400  # of a curve: what a screen can show
 _BAND = 0.16
 _PLAIN = "return String(Number(tick.toPrecision(3)))"
@@ -236,7 +237,7 @@ def live_spectra(
         plot.add_layout(
             Span(location=limit, dimension="height", line_color="#888888", line_dash="dotted", line_width=1.5)
         )
-        plot.xaxis.ticker = LogTicker(mantissas=[1, 2, 5])
+        plot.xaxis.ticker = FixedTicker(ticks=ROUND)
         plot.xaxis.formatter = CustomJSTickFormatter(code=_PLAIN)
     return top, low
 

@@ -28,7 +28,6 @@ def test_nothing_is_left_in_pyplot(samples: xr.Dataset, cells: xr.Dataset) -> No
     for drawn in (
         figures.quantile_quantile(make_quantiles(samples), "t2m"),
         figures.error_map(cells, "t2m", "srgan", "bicubic"),
-        figures.difference_map(samples, "t2m", 0, "srgan", "bicubic"),
         figures.error_cycle(make_cycles(samples), "t2m"),
         figures.rank_histogram(make_ranks(samples), "t2m"),
     ):
@@ -133,36 +132,6 @@ def test_error_map_without_data_says_so(cells: xr.Dataset) -> None:
     drawn = figures.error_map(empty, "u10", "srgan", "bilinear")
     assert drawn.axes[2].get_title(loc="left") == "no data"
     assert drawn.axes[2].get_images()[0].get_clim() == (-1.0, 1.0)
-    drawn.draw_without_rendering()
-
-
-@pytest.mark.parametrize(("narrow", "width"), [(False, 8.6), (True, 5.2)])
-def test_difference_map_shows_which_is_nearer(samples: xr.Dataset, narrow: bool, width: float) -> None:
-    drawn = figures.difference_map(samples, "u10", 1, "srgan", "bicubic", narrow=narrow)
-    apart, nearer, *bars = drawn.axes
-    field = samples["u10"].isel(valid_time=1)
-    truth, a, b = (field.sel(system=name).values for name in ("truth", "srgan", "bicubic"))
-    assert np.asarray(apart.get_images()[0].get_array()) == pytest.approx((a - b)[::-1])
-    errors = abs(a - truth) - abs(b - truth)
-    assert np.asarray(nearer.get_images()[0].get_array()) == pytest.approx(errors[::-1])
-    for ax, values in ((apart, a - b), (nearer, errors)):
-        top = np.percentile(abs(values), 99.5)
-        assert ax.get_images()[0].get_clim() == pytest.approx((-top, top), rel=1e-5)
-    assert nearer.get_title(loc="left") == f"srgan nearer in {100 * np.mean(errors < 0):.0f} % of cells"
-    assert [bar.get_xlabel().split("\n")[0] for bar in bars] == [
-        "difference (m s⁻¹)",
-        "|error| of srgan − bicubic (m s⁻¹)",
-    ]
-    between = "\n" if narrow else " · "
-    assert drawn.texts[0].get_text() == f"u10: 10 metre eastward wind{between}2018-10-13 06:00"
-    assert drawn.get_size_inches()[0] == width
-
-
-def test_difference_map_of_missing_fields(samples: xr.Dataset) -> None:
-    gone = samples.copy(deep=True)
-    gone["t2m"][0] = np.nan
-    drawn = figures.difference_map(gone, "t2m", 0, "srgan", "bilinear")
-    assert drawn.axes[1].get_title(loc="left") == "no data"
     drawn.draw_without_rendering()
 
 

@@ -485,11 +485,12 @@ def test_too_large_a_page_takes_fewer_dots(tmp_path: Path, monkeypatch: pytest.M
     assert f"Pictures at {reporting_page.LEAST_DPI} dots" in Page(report([run], tmp_path / "r.html")).text
 
 
-def test_dots_per_inch_set_the_size_of_images() -> None:
-    drawn = figures.curves(make_history())
+def test_dots_per_inch_set_the_size_of_images(samples: xr.Dataset) -> None:
+    drawn = figures.profile(samples, "t2m", 0)
+    width, height = drawn.get_size_inches()
     for dpi in (40, 80):
         data = base64.b64decode(reporting_page._data_uri(drawn, dpi=dpi).partition(",")[2])
-        assert Image.open(io.BytesIO(data)).size == (12.8 * dpi, 5 * dpi)
+        assert Image.open(io.BytesIO(data)).size == (int(width * dpi), int(height * dpi))
 
 
 def test_palette_of_maps_keeps_their_colours(samples: xr.Dataset) -> None:
@@ -756,8 +757,6 @@ def test_one_colour_per_system_in_every_figure(samples: xr.Dataset) -> None:
     for drawn in (figures.profile(samples, "t2m", 0), figures.spectra(make_spectra(samples), "t2m")):
         for line in drawn.axes[0].lines[:4]:
             assert (line.get_color(), line.get_linestyle()) == styles[line.get_label()]
-    level = next(line for line in figures.curves(make_history()).axes[1].lines if "bilinear" in line.get_label())
-    assert level.get_color() == styles["bilinear"][0]
 
 
 @pytest.mark.parametrize("factor", [2, 4])
@@ -795,49 +794,6 @@ def test_spectra_leave_out_the_mean(samples: xr.Dataset) -> None:
     spectra = make_spectra(samples)
     with_mean = spectra.assign_coords(wavelength=np.where(np.arange(24) == 0, np.inf, spectra["wavelength"]))
     assert figures.spectra(with_mean, "t2m").axes[1].get_xlim()[0] == pytest.approx(24.0)
-
-
-@pytest.mark.parametrize(("narrow", "columns"), [(False, 2), (True, 1)])
-def test_curves_show_scores_losses_and_the_change_of_stage(narrow: bool, columns: int) -> None:
-    history = make_history()
-    drawn = figures.curves(history, narrow=narrow)
-    psnr, rmse, losses, views = drawn.axes
-    labels = ["validation PSNR (dB)", "validation RMSE", "losses", "discriminator's view"]
-    assert [ax.get_ylabel() for ax in drawn.axes] == labels
-    assert len({round(ax.get_position().x0, 1) for ax in drawn.axes}) == columns
-    measured = history.dropna(subset="valid_psnr")
-    assert list(psnr.lines[0].get_xdata()) == list(measured["step"])
-    assert list(psnr.lines[0].get_ydata()) == list(measured["valid_psnr"])
-    best = measured.loc[measured["valid_psnr"].idxmax()]
-    assert psnr.get_title(loc="right") == f"best {best['valid_psnr']:.4g} at update {best['step']:,}"
-    lowest = measured.loc[measured["valid_rmse"].idxmin()]
-    assert rmse.get_title(loc="right") == f"best {lowest['valid_rmse']:.4g} at update {lowest['step']:,}"
-    assert [1.32, 1.32] in [list(line.get_ydata()) for line in rmse.lines]
-    named = [text.get_text() for text in losses.get_legend().get_texts()]
-    assert named == ["l1", "adversarial", "discriminator"]
-    assert losses.get_yscale() == "log"
-    assert [text.get_text() for text in views.get_legend().get_texts()] == ["of truth", "of generated"]
-    for ax in drawn.axes:
-        assert [6200, 6200] in [list(line.get_xdata()) for line in ax.lines]
-        assert [text.get_text().strip() for text in ax.texts] == ["adversarial"]
-    assert drawn.axes[-1].get_xlabel() == "updates"
-
-
-def test_curves_leave_out_what_was_not_measured() -> None:
-    history = make_history().head(5)
-    drawn = figures.curves(history[["step", "stage", "loss_l1", "valid_psnr", "discriminator_loss"]])
-    psnr, losses = drawn.axes
-    assert psnr.lines[0].get_marker() == "o"  # a lone value would be an invisible line
-    assert len(losses.lines) == 1
-    assert not psnr.texts
-    three = figures.curves(make_history().drop(columns=["discriminator_real", "discriminator_fake"]))
-    assert len(three.axes) == 3
-    assert [ax.get_xlabel() for ax in three.axes] == ["", "updates", "updates"]  # nothing below the second
-    one = figures.curves(history[["step", "stage", "loss_l1"]].assign(loss_l1=-1.0))
-    assert one.axes[0].get_yscale() == "linear"
-    assert one.get_size_inches()[0] == 6.4
-    with pytest.raises(figures.NothingToDrawError, match="history has no measured column to draw"):
-        figures.curves(history[["step", "stage"]])
 
 
 # --- small texts -----------------------------------------------------------------------------------------

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from report_run import make_history
-from subgrid import figures
 from subgrid.data.store import Store, open_store
 from subgrid.errors import ConfigError, RunError
 from subgrid.inference import super_resolve
@@ -162,19 +160,3 @@ def _breaks_at_call(number: int) -> Any:
         return out * float("nan") if len(calls) == number else out
 
     return hook
-
-
-def test_curves_show_training_times_thinly_where_measured() -> None:
-    table = make_history()
-    plain = figures.curves(table).axes[0]
-    assert "training times" not in [line.get_label() for line in plain.lines]
-    drawn = figures.curves(table.assign(train_psnr=table["valid_psnr"] + 1.0)).axes
-    (line,) = [line for line in drawn[0].lines if line.get_label() == "training times"]
-    kept = table.dropna(subset="valid_psnr")
-    assert list(line.get_xdata()) == list(kept["step"])
-    assert list(line.get_ydata()) == list(kept["valid_psnr"] + 1.0)
-    assert line.get_linewidth() < drawn[0].lines[0].get_linewidth()
-    named = [text.get_text() for text in drawn[0].get_legend().get_texts()]
-    assert named == ["trained system", "training times"]
-    assert "training times" not in [line.get_label() for line in drawn[1].lines]
-    assert drawn[0].get_title(loc="right") == plain.get_title(loc="right")  # the best is of validation

@@ -12,17 +12,15 @@ these in colour, dash or both.
 from subgrid.figures.arms import arm_curves, differences
 from subgrid.figures.balance import trade_off
 from subgrid.figures.fields import maps, rmse_at
-from subgrid.figures.lines import NothingToDrawError, curves, profile, spectra
+from subgrid.figures.lines import NothingToDrawError, profile, spectra
 from subgrid.figures.sets import gallery, histograms
 from subgrid.figures.style import TRUTH, pretty_units, reading_order, system_styles, time_text
-from subgrid.figures.verification import difference_map, error_cycle, error_map, quantile_quantile, rank_histogram
+from subgrid.figures.verification import error_cycle, error_map, quantile_quantile, rank_histogram
 
 __all__ = [
     "TRUTH",
     "NothingToDrawError",
     "arm_curves",
-    "curves",
-    "difference_map",
     "differences",
     "error_cycle",
     "error_map",

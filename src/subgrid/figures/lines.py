@@ -1,23 +1,18 @@
-"""Figures of lines: centre-row profile, power spectra and training curves."""
+"""Figures of lines: centre-row profile and power spectra."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from subgrid.figures.style import (
-    FIXED,
     GREY,
-    OTHERS,
     TRUTH,
     Array,
     coordinate,
@@ -31,7 +26,6 @@ from subgrid.figures.style import (
 )
 
 LEGEND = 10.5  # size of a legend's text, in points
-TRAINED = OTHERS[0][0]  # colour of a lone trained system
 
 
 class NothingToDrawError(ValueError):
@@ -174,111 +168,4 @@ def spectra(spectra: xr.Dataset, variable: str, *, styles: Mapping[str, tuple[st
     low.set_ylabel("power / truth's", fontsize=10.5)
     low.set_xlabel("wavelength (cells of the fine grid)", fontsize=10.5)
     legend(top)
-    return figure
-
-
-_VALIDATION = {
-    "valid_psnr": ("validation PSNR (dB)", "max"),
-    "valid_rmse": ("validation RMSE", "min"),
-    "valid_log_spectral_distance": ("distance of spectra (dB)", "min"),
-    "valid_wasserstein": ("distance of values (std)", "min"),
-}
-_LEVELS = {"bilinear": "bilinear", "train": "training fields"}  # suffix of a constant column, and what it is of
-_LOSS_COLOURS = ("#0072B2", "#009E73", "#AA4499", "#8A6D00", "#56B4E9", "#555555", "#882255")
-
-
-def _filled(history: pd.DataFrame, columns: Sequence[str]) -> list[str]:
-    return [name for name in columns if name in history and history[name].notna().any()]
-
-
-def _line(ax: Axes, history: pd.DataFrame, column: str, label: str, **style: Any) -> tuple[Array, Array]:
-    """Draw one column over the updates that measured it (a lone value gets a dot); return both."""
-    measured = history[["step", column]].dropna().astype(float)
-    step, values = np.asarray(measured["step"]), np.asarray(measured[column])
-    ax.plot(step, values, label=label, marker="o" if step.size == 1 else None, **style)
-    return step, values
-
-
-def _validation(ax: Axes, history: pd.DataFrame, column: str) -> None:
-    title, better = _VALIDATION[column]
-    step, values = _line(ax, history, column, "trained system", color=TRAINED, linewidth=1.8)
-    best = int(values.argmax() if better == "max" else values.argmin())
-    ax.plot(step[best : best + 1], values[best : best + 1], "o", color=TRAINED, markersize=5)
-    ax.set_title(f"best {values[best]:.4g} at update {step[best]:,.0f}", loc="right", fontsize=9.5, color=GREY)
-    beside = column.replace("valid_", "train_", 1)
-    if _filled(history, [beside]):
-        _line(ax, history, beside, "training times", color=GREY, linewidth=1.0)
-        _legend_inside(ax)
-    for suffix, named in _LEVELS.items():
-        if _filled(history, [f"{column}_{suffix}"]):
-            colour, dash = FIXED["bilinear"]
-            level = float(history[f"{column}_{suffix}"].dropna().iloc[-1])
-            ax.axhline(level, color=colour, linestyle=dash, linewidth=1.6, label=f"{named} {level:.4g}")
-            _legend_inside(ax)
-    ax.set_ylabel(title, fontsize=10.5)
-    ax.ticklabel_format(axis="y", useOffset=False)
-
-
-def _legend_inside(ax: Axes) -> None:
-    ax.legend(loc="best", fontsize=9.5, framealpha=0.85, edgecolor="none", handlelength=1.8)
-
-
-def _losses(ax: Axes, history: pd.DataFrame, columns: Sequence[str]) -> None:
-    low = min(float(history[name].min()) for name in columns)
-    for name, colour in zip(columns, _LOSS_COLOURS * len(columns), strict=False):
-        generator = name.startswith("loss_")
-        label, colour = (name.removeprefix("loss_"), colour) if generator else ("discriminator", "#000000")
-        _line(ax, history, name, label, color=colour, linewidth=1.5, linestyle="-" if generator else ":")
-    if low > 0:
-        ax.set_yscale("log")
-    ax.set_ylabel("losses", fontsize=10.5)
-    _legend_inside(ax)
-
-
-def _views(ax: Axes, history: pd.DataFrame, columns: Sequence[str]) -> None:
-    colours = {"discriminator_real": "#000000", "discriminator_fake": TRAINED}
-    for name in columns:
-        label = {"discriminator_real": "of truth", "discriminator_fake": "of generated"}[name]
-        _line(ax, history, name, label, color=colours[name], linewidth=1.5)
-    ax.set_ylabel("discriminator's view", fontsize=10.5)
-    _legend_inside(ax)
-
-
-def curves(history: pd.DataFrame, *, narrow: bool = False) -> Figure:
-    """Draw validation scores (and thinly those of training times), losses and the discriminator's view over the updates.
-
-    Args:
-        history: the run's `history.csv`; cells empty where not measured. An empty panel is left out.
-        narrow: one column of panels for a phone rather than two.
-
-    Returns:
-        A figure with one axes each for PSNR, RMSE, losses and the discriminator's view, where measured.
-
-    Raises:
-        NothingToDrawError: if no column holds a value.
-    """
-    losses = _filled(
-        history,
-        [name for name in map(str, history.columns) if name.startswith("loss_")] + ["discriminator_loss"],
-    )
-    views = _filled(history, ["discriminator_real", "discriminator_fake"])
-    drawn: list[Any] = [partial(_validation, column=column) for column in _filled(history, list(_VALIDATION))]
-    drawn += [partial(_losses, columns=losses)] if losses else []
-    drawn += [partial(_views, columns=views)] if views else []
-    if not drawn:
-        raise NothingToDrawError("history has no measured column to draw")
-    columns = 1 if narrow or len(drawn) == 1 else 2
-    rows = -(-len(drawn) // columns)
-    figure, axes = panels(len(drawn), (2.5,) * rows, columns=columns, width=6.4 * columns)
-    changes = history.loc[history["stage"].ne(history["stage"].shift()), ["step", "stage"]].iloc[1:]
-    for i, (ax, draw) in enumerate(zip(axes, drawn, strict=True)):
-        draw(ax, history)
-        for step, stage in changes.itertuples(index=False):
-            ax.axvline(step, color=GREY, linewidth=1.2, linestyle=":")
-            ax.annotate(f" {stage}", (step, 0.02), xycoords=("data", "axes fraction"), fontsize=9.5, color=GREY)
-        if i >= len(axes) - columns:
-            ax.set_xlabel("updates", fontsize=10.5)
-            ax.tick_params(labelbottom=True)
-            ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-            ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     return figure

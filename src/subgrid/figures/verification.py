@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from subgrid.figures.fields import ROBUST_PERCENT, Sheet, draw_field, error_scale, even_scale, panel_shape
 from subgrid.figures.lines import NothingToDrawError, legend, panels
-from subgrid.figures.style import GREY, TRUTH, Array, pretty_units, reading_order, system_styles, tidy, time_text
+from subgrid.figures.style import GREY, TRUTH, Array, pretty_units, reading_order, system_styles, tidy
 
 RMSE_COLOURS, SIGN_COLOURS = "magma_r", "RdBu_r"
 BETTER_COLOURS = "BrBG_r"  # green below zero, brown above: not those of the sign of an error
@@ -133,45 +133,6 @@ def _share_better(gap: Array) -> str:
     """In how many cells the first of two systems has the lower RMSE."""
     known = gap[np.isfinite(gap)]
     return f"lower in {100 * np.mean(known < 0):.0f} % of cells" if known.size else "no data"
-
-
-def difference_map(
-    samples: xr.Dataset, variable: str, time: int, system_a: str, system_b: str, *, narrow: bool = False
-) -> Figure:
-    """Draw where two systems differ at one time, and which of them is nearer the truth there.
-
-    Args:
-        samples: `V(system, valid_time, y, x)` with a system ``truth``, with units.
-        variable: which `V`.
-        time: index along `valid_time`.
-        system_a: the one in question.
-        system_b: the other one.
-        narrow: for a phone.
-
-    Returns:
-        The figure; `axes` are a minus b, the absolute error of a minus that of b, and their colour bars.
-    """
-    field = samples[variable].isel(valid_time=time)
-    truth, a, b = (field.sel(system=name, drop=True) for name in (TRUTH, system_a, system_b))
-    apart, errors = a - b, abs(a - truth) - abs(b - truth)
-    sheet = Sheet(5.2 if narrow else 8.6, 1, 2, panel_shape(field), [1.1 if narrow else 0.95], 1.2)
-    sheet.headline(variable, field, time_text(samples["valid_time"].values[time]), narrow=narrow)
-    known = errors.values[np.isfinite(errors.values)]
-    nearer = f"{system_a} nearer in {100 * np.mean(known < 0):.0f} % of cells" if known.size else "no data"
-    unit = _unit(field)
-    drawn = (
-        (f"{system_a} − {system_b}", "difference", apart, SIGN_COLOURS, f"difference{unit}"),
-        ("which is nearer the truth", nearer, errors, BETTER_COLOURS, f"|error| of {system_a} − {system_b}{unit}"),
-    )
-    bars = []
-    for column, (name, note, values, colours, label) in enumerate(drawn):
-        ax = sheet.add(0, column, name, note, left=column == 0, below=True)
-        image = draw_field(ax, values, (values.shape[0], values.shape[1]), colours, even_scale(values.values))
-        bars.append((column, image, f"{label}\n{LIMITS}"))
-    for column, image, label in bars:
-        sheet.bar(column, sheet.bottom(0) - 0.36, image, label, "both")
-    sheet.axis_names(field)
-    return sheet.figure
 
 
 def error_cycle(cycles: xr.Dataset, variable: str, *, narrow: bool = False) -> Figure:

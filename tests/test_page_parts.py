@@ -298,6 +298,10 @@ def test_curves_carry_their_systems_tags_and_the_change_of_stage() -> None:
     assert spans(plot) == []  # b never changed its stage
     plot = live_curves({"a": [make_history()], "b": [make_history()]}, "valid_psnr", "PSNR", styles, "n")
     assert plot is not None and spans(plot) == [6200.0]
+    rmse = live_curves({"a": [make_history()]}, "valid_rmse", "RMSE", styles, "n")
+    assert rmse is not None
+    assert [one.location for one in rmse.center if isinstance(one, Span) and one.dimension == "width"] == [1.32]
+    assert not [one for one in plot.center if isinstance(one, Span) and one.dimension == "width"]
     other = live_curves({"a": [make_history()], "b": [make_history(updates=8000)]}, "valid_psnr", "PSNR", styles, "n")
     assert other is not None and spans(other) == []  # not all at once
     bare = live_curves({"a": [make_history().drop(columns="stage")]}, "valid_psnr", "PSNR", styles, "n")

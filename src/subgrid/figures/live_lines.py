@@ -30,7 +30,7 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from subgrid.figures.style import TRUTH, Array, coordinate, pretty_units, reading_order, system_styles
+from subgrid.figures.style import FIXED, TRUTH, Array, coordinate, pretty_units, reading_order, system_styles
 
 DASHES = {"-": "solid", "--": "dashed", "-.": "dotdash", ":": "dotted"}
 ROUND = [float(f"{step}e{power}") for power in range(6) for step in (1, 2, 3, 5)]  # wavelengths that are named
@@ -152,6 +152,12 @@ def live_curves(
     plot = plot_frame(name, "updates", label)
     _draw(plot, lines, styles, "@y{0.0000} after @x{0,0} updates")
     _mark_stages(plot, histories)
+    level = f"{column}_bilinear"
+    levels = {float(x) for tables in histories.values() for t in tables if level in t for x in t[level].dropna()}
+    if len(levels) == 1:  # of all on one data set; it does not widen the axis
+        plot.add_layout(
+            Span(location=levels.pop(), dimension="width", line_color=FIXED["bilinear"][0], line_dash="dashed")
+        )
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
     plot.xaxis.ticker = BasicTicker(desired_num_ticks=5)
     return plot

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ MARKS = {"better": "**better**", "worse": "**worse**", "not told apart": "~", "d
 
 
 def number(value: float, digits: int) -> str:
-    """With a sign that print knows."""
-    return f"{value:.{digits}f}".replace("-", "−")
+    """With a sign that print knows, and no zero before the point."""
+    return re.sub(r"^(−?)0\.", r"\1.", f"{value:.{digits}f}".replace("-", "−"))
 
 
 def cell(row: Mapping[str, Any] | None, digits: int, reference: bool) -> str:
@@ -27,7 +28,9 @@ def cell(row: Mapping[str, Any] | None, digits: int, reference: bool) -> str:
     if row is None or math.isnan(row["mean"]):
         return ""
     mean = number(row["mean"], digits)
-    if reference or math.isnan(row["difference"]):
+    if not reference and math.isnan(row["difference"]):
+        return "not comparable"  # results.csv says why
+    if reference:
         return mean if math.isnan(row["spread"]) else f"{mean} ± {number(row['spread'], digits)}"
     gap = f"{'+' if row['difference'] >= 0 else ''}{number(row['difference'], digits)}"
     if math.isnan(row["lower"]):

@@ -44,6 +44,7 @@ from subgrid.reporting.subjects import Subject, better, points_of, show
 from subgrid.studies.gather import gather
 from subgrid.studies.results import COSTS
 from subgrid.studies.showing import _page, _subject, _verdict, report, study_page
+from subgrid.studies.single import COLUMNS
 
 Fields = npt.NDArray[np.float64]
 
@@ -676,6 +677,34 @@ def test_a_study_tells_means_failures_costs_and_what_is_untold(study: Path, tmp_
     arms = {arm["name"]: arm for arm in said["arms"]}
     assert arms["blurred"]["confounded"] and arms["sharp"]["differences"][1] == ("content.share", "–", "0.5", False)
     assert arms["plain"]["differences"] == []
+
+
+def test_a_study_tells_what_a_single_seed_would_have_claimed(study: Path, tmp_path: Path) -> None:
+    folder = make_study(tmp_path / "study", shape=(16, 24))
+    assert _page(gather(folder))["study"]["alone"] is None  # a study of a subgrid that did not ask
+    said = {"sharp": (("better", "not told apart"), "not told apart"), "blurred": (("worse", "worse"), "worse")}
+    rows = [
+        (arm, "t2m", score, "K", seed, 0.1, -0.1, 0.3, verdict, together, "")
+        for score in ("rmse", "bias")  # of which bias ranks nothing
+        for arm, (verdicts, together) in said.items()
+        for seed, verdict in enumerate(verdicts)
+    ]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table.to_csv(folder / "single_seeds.csv", index=False)
+    alone = _page(gather(folder))["study"]["alone"]
+    assert (alone["comparisons"], alone["claims"], alone["unsupported"]) == (4, 3, 1)
+    assert alone["rows"] == [("sharp", "t2m", "RMSE", "better: seed 0; not told apart: seed 1", "not told apart")]
+    table.loc[table["arm"] == "sharp", ["verdict", "all_seeds"]] = ["better", ""]
+    table.to_csv(folder / "single_seeds.csv", index=False)
+    alone = _page(gather(folder))["study"]["alone"]
+    assert alone["rows"] == [("sharp", "t2m", "RMSE", "better: seeds 0 and 1", "no interval")]
+    text = study_page(folder).read_text(encoding="utf-8")
+    assert "What one seed alone would have said" in text and "better or worse 4 times; 2 of these" in text
+    table["verdict"] = table["all_seeds"] = "better"
+    table.to_csv(folder / "single_seeds.csv", index=False)
+    assert "4 times, each time as all seeds together do" in study_page(folder).read_text(encoding="utf-8")
+    table[table["seed"] == 0].to_csv(folder / "single_seeds.csv", index=False)
+    assert _page(gather(folder))["study"]["alone"] is None  # one seed is all there is
 
 
 def test_report_of_a_study_is_one_page(study: Path, tmp_path: Path) -> None:

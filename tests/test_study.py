@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,14 @@ from subgrid.errors import ConfigError, RunError
 from subgrid.run import build_discriminator, build_generator, load_run
 from subgrid.studies import board, jobs, launching, studying
 from subgrid.studies.jobs import Job, run_job
+from subgrid.studies.pairing import verdict
 from subgrid.studies.plan import Plan, load_study
-from subgrid.studies.results import _verdict, collect, costs
+from subgrid.studies.results import collect, costs
 from subgrid.studies.screen import show_results
 from subgrid.verify import find_score
+from subgrid.verify.archive import PartsReader
+from subgrid.verify.blocks import find_breaks
+from subgrid.verify.bootstrap import paired
 from subgrid.verify.seeds import paired_over_seeds
 from tiny import SETTINGS
 
@@ -111,6 +116,39 @@ def test_mean_spread_and_difference_are_those_of_the_runs(unbroken: Path) -> Non
     assert np.isnan(results.loc[("sound", "t2m", "rmse"), "difference"])
     published = results.loc[("sampled", "all", "published_psnr")]
     assert np.isnan(published["difference"]) and published["note"] == "no parts kept of this score"
+
+
+def test_each_seed_alone_is_compared_over_times_alone(unbroken: Path) -> None:
+    """Against each run's own scores, and the bootstrap of its own parts."""
+    single = pd.read_csv(unbroken / "single_seeds.csv", keep_default_na=False, na_values=[""])
+    results = pd.read_csv(unbroken / "results.csv", keep_default_na=False).set_index(["arm", "variable", "score"])
+    assert set(single["arm"]) == {"sampled"} and set(single["seed"]) == {0, 1}
+    paired_scores = results[(results["difference"] != "") & (results["num_seeds"] != "0")].index
+    assert {("sampled", v, s) for v, s in zip(single["variable"], single["score"], strict=True)} <= set(paired_scores)
+    assert {"rmse", "psnr", "ssim", "log_spectral_distance"} <= set(single["score"])
+    tables = {run: scores(unbroken, run) for run in ("sampled-seed0", "sampled-seed1", "sound-seed0", "sound-seed1")}
+    for row in single.to_dict("records"):
+        key = ("srgan", row["variable"], row["score"])
+        ours, theirs = (tables[f"{arm}-seed{row['seed']}"].loc[key, "value"] for arm in ("sampled", "sound"))
+        assert row["difference"] == pytest.approx(ours - theirs, rel=1e-5, abs=1e-7)
+        assert row["all_seeds"] == results.loc[("sampled", row["variable"], row["score"]), "verdict"] or pd.isna(
+            row["all_seeds"]
+        )
+        if row["verdict"] in ("better", "worse"):
+            assert row["lower"] > 0 or row["upper"] < 0
+            if row["score"] in ("rmse", "psnr"):
+                assert (row["verdict"] == "better") == ((row["difference"] > 0) == (row["score"] == "psnr"))
+        elif row["verdict"] == "not told apart":
+            assert row["lower"] <= 0 <= row["upper"]
+    parts = []
+    for arm in ("sampled", "sound"):
+        with PartsReader(unbroken / "runs" / f"{arm}-seed1" / "evaluation" / "parts.nc") as reader:
+            parts.append(reader.read(("all", "t2m", "rmse"))[reader.systems.index("srgan")])
+            clock = reader.clock("second")
+    expected = paired(*parts, find_score("rmse").finish, breaks=find_breaks(clock))
+    row = single.query("variable == 't2m' and score == 'rmse' and seed == 1").iloc[0]
+    assert (row["lower"], row["upper"]) == pytest.approx((expected.lower, expected.upper))  # not NaN
+    assert {"better", "worse", "not told apart"} & set(single["verdict"])
 
 
 def test_one_arm_fails_and_the_others_do_not(unbroken: Path) -> None:
@@ -261,7 +299,7 @@ def test_killed_twice_and_resumed_it_gives_the_same_results(unbroken: Path, stud
     assert "failed: wild, seed 0: RunError: the gradient is no longer finite" in done.stderr
     assert "sampled-seed1: done update 4, main, valid PSNR" in done.stderr
     assert f"{out / 'results.csv'}" in done.stdout
-    for name in ("results.csv", "failures.csv", "differences.csv"):
+    for name in ("results.csv", "single_seeds.csv", "failures.csv", "differences.csv"):
         assert (out / name).read_bytes() == (unbroken / name).read_bytes()
     assert len(json.loads((out / "study.json").read_text())["resumed"]) == 2
 
@@ -462,14 +500,15 @@ def test_which_is_better_where_a_score_may_err_on_both_sides() -> None:
     ratio = find_score("high_wavenumber_power_ratio")
     ones = np.ones((20, 1))
 
-    def verdict(ours: float, theirs: float, score: Any = ratio) -> str:
+    def said(ours: float, theirs: float, score: Any = ratio) -> str:
         a, b = ([np.concatenate([value * ones, ones], axis=1)] * 2 for value in (ours, theirs))
-        return _verdict(paired_over_seeds(a, b, score.finish), score, a, b, {})
+        compare = partial(paired_over_seeds, a, b, score.finish)
+        return verdict(compare(), score, partial(compare, best=score.best))
 
-    assert verdict(0.9, 0.7) == "better" and verdict(1.4, 0.9) == "worse"
-    assert verdict(1.25, 0.75) == "differs"
-    assert verdict(0.9, 0.9) == "not told apart"
-    assert verdict(1.25, 0.75, replace(ratio, best=float("nan"))) == "differs"
+    assert said(0.9, 0.7) == "better" and said(1.4, 0.9) == "worse"
+    assert said(1.25, 0.75) == "differs"
+    assert said(0.9, 0.9) == "not told apart"
+    assert said(1.25, 0.75, replace(ratio, best=float("nan"))) == "differs"
 
 
 def test_a_job_that_is_done_is_left_alone_and_memory_is_measured_where_it_can_be(

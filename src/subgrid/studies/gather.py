@@ -19,6 +19,7 @@ from subgrid.studies.jobs import FACTS, STUDY_FILE
 from subgrid.studies.results import WORDS
 
 TABLES = ("results", "differences", "costs", "failures")
+LATER = ("single_seeds",)  # a study of an older subgrid has none
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Gathered:
     Attributes:
         folder: of the study.
         facts: `study.json`.
-        tables: `results`, `differences`, `costs` and `failures`, as `subgrid study` writes them.
+        tables: `results`, `single_seeds` (where there is one), `differences`, `costs` and `failures`, as `subgrid study`
+            writes them.
         runs: folder of each finished run by arm and seed, in the study's order.
     """
 
@@ -96,7 +98,8 @@ def gather(folder: str | Path) -> Gathered:
             f"{folder} has no {', '.join(missing)}: it is no finished study; run `subgrid study` with it as --out."
         )
     facts = json.loads((folder / STUDY_FILE).read_text(encoding="utf-8"))
-    tables = {name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values=[""]) for name in TABLES}
+    there = [name for name in (*TABLES, *LATER) if (folder / f"{name}.csv").is_file()]
+    tables = {name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values=[""]) for name in there}
     tables["results"][WORDS] = tables["results"][WORDS].astype(object).fillna("")
     runs = {
         arm: {

@@ -10,7 +10,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from subgrid.studies.results import BETTER, DIFFERS, TIED, WORSE
+from subgrid.studies.pairing import BETTER, DIFFERS, TIED, WORSE
 
 SHOWN = ("psnr", "rmse", "ssim", "log_spectral_distance")
 MARKS = {BETTER: "+", WORSE: "-", TIED: "~", DIFFERS: "!"}

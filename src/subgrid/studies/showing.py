@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,12 @@ from subgrid.reporting.subjects import Subject
 from subgrid.reporting.tables import HEADINGS, number_text, title_of
 from subgrid.studies.gather import Gathered, gather
 from subgrid.studies.jobs import STUDY_FILE
-from subgrid.studies.results import BETTER, DIFFERS, TIED, WORSE
+from subgrid.studies.pairing import BETTER, DIFFERS, OPEN, TIED, WORSE
+from subgrid.studies.single import is_claim, is_unsupported
+from subgrid.verify.seeds import FEWEST_SEEDS
 
 KINDS = {BETTER: "good", WORSE: "bad", TIED: "flat", DIFFERS: "flat"}
+NO_INTERVAL = "no interval"
 _HOW = ("command", "started", "resumed", "threads", "workers", "versions", "git_revision", "platform")
 
 
@@ -172,7 +175,7 @@ def _cell(score: str, row: Mapping[Any, Any] | None, largest: float) -> RankCell
         ends = "" if math.isnan(gap.lower) else f" [{_short(gap.lower, size)}, {_short(gap.upper, size)}]"
         interval = f"{'+' if gap.value >= 0 else ''}{_short(gap.value, size)}{ends}"
     value = float(row["mean"])
-    mark = verdict or ("no interval" if interval else "")
+    mark = verdict or (NO_INTERVAL if interval else "")
     return RankCell(number_text(value, largest), distance(score, value), spread, interval, mark, KINDS.get(verdict, ""))
 
 
@@ -209,6 +212,7 @@ def _study(found: Gathered) -> dict[str, Any]:
         "seeds": ", ".join(map(str, found.facts["seeds"])),
         "arms": arms,
         "untold": list(_untold(found.results)),
+        "alone": _alone(found.tables.get("single_seeds")),
         "failures": list(failed.itertuples(index=False, name=None)),
         **_costs(found.tables["costs"]),
     }
@@ -223,6 +227,35 @@ def _untold(results: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
     tied = results[(results["verdict"] == TIED) & results["score"].isin(RANKED) & ~results["arm"].isin(BASELINES)]
     for (variable, score), rows in tied.groupby(["variable", "score"], sort=False):
         yield str(variable), title_of(str(score)), listed(list(rows["arm"]), " and ")
+
+
+def _alone(single: pd.DataFrame | None) -> dict[str, Any] | None:
+    """What seeds claim on their own that all seeds together do not say; None where there are not two seeds."""
+    if single is None or single["seed"].nunique() < FEWEST_SEEDS:
+        return None
+    single = single[single["score"].isin(RANKED)]
+    single = single.assign(**{name: single[name].fillna("") for name in ("verdict", "all_seeds")})
+    rows = []
+    for (arm, variable, score), of_seeds in single.groupby(["arm", "variable", "score"], sort=False):
+        if not is_unsupported(of_seeds).any():
+            continue
+        by_verdict = {text: of_seeds.loc[of_seeds["verdict"] == text, "seed"] for text in (*KINDS, OPEN)}
+        said = [f"{text or NO_INTERVAL}: {_seeds(seeds)}" for text, seeds in by_verdict.items() if len(seeds)]
+        together = of_seeds["all_seeds"].iloc[0] or NO_INTERVAL
+        rows.append(
+            (str(arm), HEADINGS.get(str(variable), str(variable)), title_of(str(score)), "; ".join(said), together)
+        )
+    return {
+        "comparisons": len(single),
+        "claims": int(is_claim(single).sum()),
+        "unsupported": int(is_unsupported(single).sum()),
+        "rows": rows,
+    }
+
+
+def _seeds(seeds: Iterable[int]) -> str:
+    names = [str(seed) for seed in seeds]
+    return f"seed{'' if len(names) == 1 else 's'} {listed(names, ' and ')}"
 
 
 def _costs(costs: pd.DataFrame) -> dict[str, Any]:

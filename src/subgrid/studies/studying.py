@@ -31,6 +31,7 @@ from subgrid.studies.jobs import STUDY_FILE, Job
 from subgrid.studies.launching import local_client, remote_client, run_here, run_on, share_threads, threads_of
 from subgrid.studies.plan import Arm, Plan, load_study
 from subgrid.studies.results import collect, costs, failures, setting_differences
+from subgrid.studies.single import collect_single
 from subgrid.verify.bootstrap import check_options
 from subgrid.verify.results import NUM_RESAMPLES
 
@@ -54,8 +55,8 @@ def study(
 
     Args:
         study: a TOML file, or a mapping of the same form; see `subgrid.studies.plan`.
-        out: folder of everything: `runs/ARM-seedN/`, `stores/`, `study.json`, `results.csv`, `differences.csv`, `costs.csv`,
-            `failures.csv`, `report.html`, `figures/`, `outputs/`.
+        out: folder of everything: `runs/ARM-seedN/`, `stores/`, `study.json`, `results.csv`, `single_seeds.csv`,
+            `differences.csv`, `costs.csv`, `failures.csv`, `report.html`, `figures/`, `outputs/`.
         workers: processes of a local cluster; by default the runs follow one another in this process. A script that asks for
             them needs the usual ``if __name__ == "__main__":``, as Dask starts fresh interpreters.
         scheduler: address of an existing Dask cluster, whose workers have subgrid and see the same files.
@@ -102,7 +103,8 @@ def _study(
         _run(jobs, client, workers, shared, show)
     table = collect(plan, jobs, level=level)
     failed = failures(jobs)
-    for name, part in (("results", table), ("costs", costs(jobs)), ("failures", failed)):
+    alone = collect_single(plan, jobs, table, level=level)
+    for name, part in (("results", table), ("single_seeds", alone), ("costs", costs(jobs)), ("failures", failed)):
         _write_table(folder / f"{name}.csv", part)
     if any(job.done for job in jobs):
         _show(folder, figures)

@@ -60,6 +60,11 @@ class Interval:
     block: int
     reason: str | None = None
 
+    @property
+    def told_apart(self) -> bool | None:
+        """Of a difference: whether the interval leaves 0 out; None where there is none."""
+        return None if math.isnan(self.lower) else not self.lower <= 0 <= self.upper
+
 
 @dataclass(frozen=True)
 class _Windows:

@@ -21,6 +21,10 @@ ARMS: dict[str, float] = {"plain": 1.2, "sharp": 1.6, "blurred": 0.8}
 """Skill by arm: bicubic's error is divided by it."""
 VERDICTS = {"sharp": "better", "blurred": "worse", "bilinear": "worse", "bicubic": "not told apart"}
 VARIABLES = ("t2m", "u10")
+STATISTICS = {
+    "t2m": {"mean": 280.0, "std": 5.0, "min": 250.0, "max": 310.0, "units": "K"},
+    "u10": {"mean": 0.5, "std": 4.0, "min": -20.0, "max": 25.0, "units": "m s-1"},
+}
 
 
 def make_study(
@@ -87,6 +91,7 @@ def _make_arm(path: Path, skill: float, seed: int, shape: tuple[int, int], times
         samples[name][-1] += rng.normal(0, 0.01 * spread, samples[name][-1].shape).astype(np.float32)
     make_run(path, samples=samples)
     (path / "job.json").write_text("{}")
+    (path / "statistics.json").write_text(json.dumps(STATISTICS))
     history = make_history()
     history["valid_rmse"] *= 1 + 0.1 * seed
     history.to_csv(path / "history.csv", index=False)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from study_folder import STATISTICS, make_study
+from report_study import STATISTICS, make_study
 from subgrid.studies import outputs
 from subgrid.studies.gather import gather
 from subgrid.studies.outputs import write_outputs
@@ -20,7 +20,7 @@ VARIABLES = ("t2m", "u10")
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
-    return make_study(tmp_path / "study", ("sound", "tanh"), (0, 1), shape=(16, 24))
+    return make_study(tmp_path / "study", arms={"sound": 1.2, "tanh": 1.6}, shape=(16, 24), times=3)
 
 
 def load(path: Path) -> np.ndarray:
@@ -37,7 +37,8 @@ def test_histories_are_columns_of_one_value_a_validation(study: Path) -> None:
     paths = write_outputs(gather(study))
     folder = study / "outputs" / "tanh-seed1"
     measured = history.dropna(subset="valid_psnr")
-    assert list(load(folder / "updates.npy")) == list(measured["step"]) == [500, 1000, 1500, 2000, 2500, 3000]
+    assert list(load(folder / "updates.npy")) == list(measured["step"])
+    assert 5 < len(measured) < len(history)
     assert load(folder / "updates.npy").dtype == np.int64
     names = [f"valid_{name}" for name in ("psnr", "ssim", "rmse", "mae", "rmse_bilinear")] + ["train_psnr"]
     table = pd.read_csv(folder / "metrics.csv")

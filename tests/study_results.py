@@ -1,17 +1,12 @@
-"""Fabricates the folder of a finished study that obeys the layout written by `subgrid study`."""
+"""Fabricates `results.csv` of a study whose arms lie as close as a figure may have to show them."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
-
-from report_run import make_history, make_run, make_samples
 
 SCORES = {"rmse": "K", "psnr": "dB", "log_spectral_distance": "dB", "bias": "K"}
 COLUMNS = ("difference", "lower", "upper", "num_pairs", "told_apart", "verdict", "note", "convention")
@@ -53,41 +48,3 @@ def make_results(
     words = ["told_apart", "verdict", "note", "convention"]
     table[words] = table[words].astype(object).fillna("")
     return table
-
-
-def make_study(
-    folder: Path, arms: Sequence[str], seeds: Sequence[int] = (0, 1), *, shape: tuple[int, int] = (24, 32)
-) -> Path:
-    """A study's folder with a run an arm and seed; all runs have the same truth."""
-    samples = make_samples(shape)
-    for k, arm in enumerate(arms):
-        for seed in seeds:
-            path = folder / "runs" / f"{arm}-seed{seed}"
-            make_run(path, samples=_nearer(samples, 1.2 + 0.2 * k + 0.05 * seed))
-            history = make_history(3000, 100)
-            history["valid_psnr"] += 0.3 * k + 0.2 * seed
-            history.to_csv(path / "history.csv", index=False)
-            (path / "job.json").write_text("{}")
-            (path / "statistics.json").write_text(json.dumps(STATISTICS))
-    (folder / "study.json").write_text(
-        json.dumps({"reference": arms[0], "seeds": list(seeds), "arms": {arm: {} for arm in arms}})
-    )
-    make_results(arms, seeds).to_csv(folder / "results.csv", index=False)
-    for name in ("differences", "costs", "failures"):
-        pd.DataFrame(columns=["arm"]).to_csv(folder / f"{name}.csv", index=False)
-    return folder
-
-
-STATISTICS = {
-    "t2m": {"mean": 280.0, "std": 5.0, "min": 250.0, "max": 310.0, "units": "K"},
-    "u10": {"mean": 0.5, "std": 4.0, "min": -20.0, "max": 25.0, "units": "m s-1"},
-}
-
-
-def _nearer(samples: xr.Dataset, skill: float) -> xr.Dataset:
-    """The same truth, with another error of the trained system."""
-    out = samples.copy(deep=True)
-    for name in ("t2m", "u10"):
-        truth, cubic = (samples[name].sel(system=system) for system in ("truth", "bicubic"))
-        out[name].loc[{"system": "srgan"}] = truth + (cubic - truth) / skill
-    return out

@@ -1,6 +1,6 @@
-"""The tables of docs/findings.md, from finished studies.
+"""The tables and pictures of docs/findings.md, from finished studies.
 
-python benchmarks/make_findings.py STUDY_FOLDER [STUDY_FOLDER ...]
+python benchmarks/make_findings.py STUDY_FOLDER [STUDY_FOLDER ...] [--picture OUT.png]
 """
 
 from __future__ import annotations
@@ -8,13 +8,18 @@ from __future__ import annotations
 import argparse
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
+from subgrid.reporting.ranking import RANKED
 from subgrid.studies.gather import Gathered, gather
+from subgrid.studies.single import is_claim, is_unsupported
 
 SCORES = {"rmse": "RMSE", "psnr": "PSNR, dB", "ssim": "SSIM", "log_spectral_distance": "log spectral distance, dB"}
+WIDTH = 800  # pixels of the picture
 MARKS = {"better": "**better**", "worse": "**worse**", "not told apart": "~", "differs": "differs"}
 
 
@@ -56,15 +61,43 @@ def tables(found: Gathered) -> str:
     return "\n".join(out)
 
 
+def single_seeds(found: Gathered) -> str:
+    """How often a seed alone claims what all seeds together do not say, in the scores that the page ranks by."""
+    table = found.tables["single_seeds"].fillna({"verdict": "", "all_seeds": ""})
+    table = table[table["score"].isin(RANKED)]
+    counts = len(table), is_claim(table).sum(), is_unsupported(table).sum()
+    return "one seed alone: {} comparisons, {} claims, {} of them not what all seeds say".format(*counts)
+
+
+def picture(folders: Sequence[Path], out: Path) -> None:
+    """Stack each study's differences of PSNR into one small image."""
+    drawn = [Image.open(folder / "figures" / "differences-psnr.png").convert("RGB") for folder in folders]
+    scale = WIDTH / max(one.width for one in drawn)
+    drawn = [
+        one.resize((round(one.width * scale), round(one.height * scale)), Image.Resampling.LANCZOS) for one in drawn
+    ]
+    page = Image.new("RGB", (WIDTH, sum(one.height for one in drawn)), "white")
+    top = 0
+    for one in drawn:
+        page.paste(one, (0, top))
+        top += one.height
+    page.quantize(64).save(out, optimize=True)
+
+
 def main() -> None:
-    """Print the tables of each folder."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Print the tables of each folder, and stack their pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
-    for folder in parser.parse_args().folders:
+    parser.add_argument("--picture", type=Path, help="a PNG of the differences of PSNR in all of them")
+    asked = parser.parse_args()
+    if asked.picture:
+        picture(asked.folders, asked.picture)
+    for folder in asked.folders:
         found = gather(folder)
         runs = sum(map(len, found.runs.values()))
         print(
             f"\n## {folder.name}: {found.facts['text']}\n\n{runs} runs, budget {found.facts['budget']}\n{tables(found)}"
+            f"\n\n{single_seeds(found)}"
         )
 
 

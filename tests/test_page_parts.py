@@ -382,11 +382,15 @@ def test_the_trade_off_shows_means_and_their_seeds() -> None:
     plot = live_trade_off(points, system_styles(["a", "b"]), ("RMSE", "distance"), "n")
     kinds = [(type(one.glyph).__name__, *one.tags) for one in plot.renderers]
     assert kinds == [
-        ("Scatter", "of:a"), ("Scatter", "of:a"), ("Text", "of:a", "ink"), ("Scatter", "of:b"), ("Text", "of:b", "ink"),
+        ("Scatter", "of:a"), ("Scatter", "of:a"), ("Scatter", "of:b"), ("Text", "of:a", "ink"), ("Text", "of:b", "ink"),
     ]  # fmt: skip
     assert dict(plot.renderers[1].data_source.data) == {"x": [1.0], "y": [5.0], "name": ["a"]}
     assert list(plot.renderers[0].data_source.data["x"]) == [0.9, 1.1]
     assert plot.x_range.start < 0.9 and plot.x_range.end > 2.0 and plot.y_range.start < 3.0 and plot.y_range.end > 6.0
+    heap = [Point(name, 1.0 + 0.001 * i, 1.0) for i, name in enumerate("abcdef")] + [Point("far", 9.0, 9.0)]
+    named = live_trade_off(heap, system_styles([one.name for one in heap]), ("", ""), "n")
+    written = [one.tags[0] for one in named.renderers if type(one.glyph).__name__ == "Text"]
+    assert "of:far" in written and len(written) < len(heap)  # those that find room
     lone = live_trade_off([Point("a", 0.0, 0.0)], system_styles(["a"]), ("", ""), "n")
     assert lone.x_range.start < 0.0 < lone.x_range.end and lone.y_range.start < 0.0 < lone.y_range.end
 
@@ -517,12 +521,18 @@ def bare(points: list[Point]) -> Subject:
     )
 
 
-def test_where_interpolation_is_far_off_the_others_are_shown_once_more() -> None:
+def test_where_some_are_far_off_the_others_are_shown_once_more() -> None:
     near = [Point("a", 1.0, 1.0), Point("b", 1.1, 1.2)]
     far = [*near, Point("bilinear", 9.0, 9.0)]
     drawn = show(bare(far), max_bytes=1)
-    assert list(drawn.trade_offs) == ["t2m without interpolation", "t2m"]
-    assert list(lines_of(drawn.trade_offs["t2m without interpolation"])) == ["a", "b"]
+    assert list(drawn.trade_offs) == ["t2m", "t2m, close-up"]
+    assert list(lines_of(drawn.trade_offs["t2m, close-up"])) == ["a", "b"]
+    many = [*near, Point("c", 1.05, 1.1), Point("clipped", 8.0, 3.0), Point("bicubic", 1.15, 1.3)]
+    close = show(bare(many), max_bytes=1).trade_offs["t2m, close-up"]
+    assert {one.tags[0] for one in close.renderers} == {"of:a", "of:b", "of:c", "of:bicubic"}
+    assert list(show(bare([*near, Point("c", 1.05, 30.0)]), max_bytes=1).trade_offs) == [
+        "t2m"
+    ]  # apart in one of the two
     assert list(show(bare([*near, Point("bilinear", 1.2, 2.0)]), max_bytes=1).trade_offs) == ["t2m"]
     assert list(show(bare([near[0], Point("bilinear", 9.0, 2.0)]), max_bytes=1).trade_offs) == ["t2m"]
     assert drawn.placed == {"a", "b", "bilinear"} and not drawn.beside_training
@@ -530,7 +540,7 @@ def test_where_interpolation_is_far_off_the_others_are_shown_once_more() -> None
         "k-curve-valid_rmse", "k-curve-valid_psnr", "k-curve-valid_ssim",
     ]  # fmt: skip
     models = drawn.models()
-    assert set(models) == {"k-trade-t2m", "k-trade-t2m-without-interpolation", *(plot.name for plot in drawn.curves)}
+    assert set(models) == {"k-trade-t2m", "k-trade-t2m-close-up", *(plot.name for plot in drawn.curves)}
 
 
 def test_one_run_has_losses_and_links_to_what_is_there(samples: xr.Dataset) -> None:

@@ -174,8 +174,8 @@ def place(spot: tuple[float, ...], size: tuple[float, float], taken: Sequence[Bo
         for x, y in _DIRECTIONS:
             middle = (spot[0] + x * (distance + size[0] / 2), spot[1] + y * (distance + size[1] / 2))
             box = (middle[0] - size[0] / 2, middle[1] - size[1] / 2, middle[0] + size[0] / 2, middle[1] + size[1] / 2)
-            inside = _shared(box, (0.0, 0.0, panel[0], panel[1]))
-            covered = sum(_shared(box, other) for other in taken) + 5.0 * (size[0] * size[1] - inside)
+            inside = shared_area(box, (0.0, 0.0, panel[0], panel[1]))
+            covered = sum(shared_area(box, other) for other in taken) + 5.0 * (size[0] * size[1] - inside)
             if covered < 1e-6:
                 return box
             if covered < least:
@@ -187,7 +187,7 @@ def _around(spot: Array, radius: float) -> Box:
     return (spot[0] - radius, spot[1] - radius, spot[0] + radius, spot[1] + radius)
 
 
-def _shared(a: Box, b: Box) -> float:
+def shared_area(a: Box, b: Box) -> float:
     """Area that two boxes share."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     return max(width, 0.0) * max(height, 0.0)

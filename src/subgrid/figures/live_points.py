@@ -8,10 +8,18 @@ from typing import Any
 
 import numpy as np
 from bokeh.models import ColumnDataSource, HoverTool, Label
+from matplotlib.textpath import TextPath
 
+from subgrid.figures.balance import place, shared_area
 from subgrid.figures.live_lines import plot_frame, tags_of
-from subgrid.figures.style import MARKERS
+from subgrid.figures.style import MARKERS, Array
 
+NARROWEST = (300.0, 320.0)  # width and height inside the axes on a phone, in pixels
+TEXT, MARK, NEAR = (
+    12.0,
+    7.0,
+    18.0,
+)  # height of a name, half a point's size, how far a name may be from its point, in pixels
 SHAPES = {"o": "circle", "s": "square", "^": "triangle", "D": "diamond"}  # Bokeh's names of matplotlib's markers
 
 
@@ -37,6 +45,8 @@ def live_trade_off(
 ) -> Any:
     """Distortion against realism: a system nearer to the lower left is better in both.
 
+    A name that would lie on other points or names on a phone is left to the pointer and the legend.
+
     Args:
         points: one a system.
         styles: colour and dash by system.
@@ -55,16 +65,24 @@ def live_trade_off(
         drawn = plot.scatter("x", "y", source=source, marker=marker, color=colour, size=12, name=point.name)
         drawn.tags = tags_of(point.name)
         shown.append(drawn)
-        said = plot.text("x", "y", text="name", source=source, x_offset=10, y_offset=4, text_font_size="12px")
-        said.tags = [*tags_of(point.name), "ink"]
     tips = [("", "$name"), (labels[0], "@x{0.0000}"), (labels[1], "@y{0.0000}")]
     plot.add_tools(HoverTool(renderers=shown, tooltips=tips))
     # room for the names, which do not count in the ranges
-    xs = [p.x for p in points] + [x for p in points for x, _ in p.seeds]
-    ys = [p.y for p in points] + [y for p in points for _, y in p.seeds]
-    wide, high = np.ptp(xs) or abs(xs[0]) or 1.0, np.ptp(ys) or abs(ys[0]) or 1.0
-    plot.x_range.start, plot.x_range.end = min(xs) - 0.08 * wide, max(xs) + 0.3 * wide
-    plot.y_range.start, plot.y_range.end = min(ys) - 0.1 * high, max(ys) + 0.1 * high
+    every = np.array([(p.x, p.y) for p in points] + [pair for p in points for pair in p.seeds])
+    low, span = every.min(axis=0), np.ptp(every, axis=0)
+    span = np.where(span > 0, span, np.abs(low) + (low == 0))
+    low, high = low - span * (0.08, 0.1), low + span * (1.3, 1.1)
+    plot.x_range.start, plot.y_range.start = map(float, low)
+    plot.x_range.end, plot.y_range.end = map(float, high)
+    at = [(np.array((p.x, p.y)) - low) / (high - low) * NARROWEST for p in points]
+    for point, offset in zip(points, _offsets([p.name for p in points], at), strict=True):
+        if offset is None:
+            continue
+        said = plot.text(
+            [point.x], [point.y], text=[point.name], x_offset=offset[0], y_offset=-offset[1], text_baseline="middle",
+            text_font_size=f"{TEXT}px",
+        )  # fmt: skip
+        said.tags = [*tags_of(point.name), "ink"]
     plot.add_layout(
         Label(
             x=6,
@@ -77,3 +95,25 @@ def live_trade_off(
         )
     )
     return plot
+
+
+def _offsets(names: Sequence[str], at: Sequence[Array]) -> list[tuple[float, float] | None]:
+    """From each point to the left end of its name, in pixels; None where it would lie on others.
+
+    Args:
+        names: in the order in which they take room.
+        at: the points, in pixels of the narrowest figure; in a wider one they are further apart.
+    """
+    taken = [(x - MARK, y - MARK, x + MARK, y + MARK) for x, y in at]
+    taken.append((0.0, 0.0, 110.0, 24.0))  # what the corner means
+    out: list[tuple[float, float] | None] = []
+    for name, spot in zip(names, at, strict=True):
+        width = float(TextPath((0, 0), name, size=TEXT).get_extents().width)
+        box = place(tuple(spot), (width, TEXT), taken, NARROWEST)
+        nearest = np.clip(spot, box[:2], box[2:])
+        if np.hypot(*(nearest - spot)) > NEAR or any(shared_area(box, other) > 1e-6 for other in taken):
+            out.append(None)
+            continue
+        taken.append(box)
+        out.append((float(box[0] - spot[0]), float((box[1] + box[3]) / 2 - spot[1])))
+    return out

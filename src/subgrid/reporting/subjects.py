@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,7 @@ MEASURED = {
     "valid_ssim": "validation SSIM",
     "valid_log_spectral_distance": "validation log spectral distance, dB",
 }
-FAR = 3.0  # times the systems' own span, from which interpolation leaves no room for them
+FAR = 3.0  # times the span of the middle half of the systems, from which the others leave no room for them
 _VIEWS = {"discriminator_real": "of truth", "discriminator_fake": "of generated"}
 
 
@@ -127,7 +128,7 @@ def show(subject: Subject, *, max_bytes: int) -> Shown:
     for (variable, units), points in subject.points.items():
         labels = (_titled(DISTORTION, units), _titled(REALISM, "dB"))
         for name, some in _near_and_far(variable, points).items():
-            out.trade_offs[name] = live_trade_off(some, styles, labels, f"{key}-trade-{name.replace(' ', '-')}")
+            out.trade_offs[name] = live_trade_off(some, styles, labels, f"{key}-trade-{name.replace(', ', '-')}")
     for column, label in MEASURED.items():
         made = live_curves(subject.histories, column, label, styles, f"{key}-curve-{column}")
         out.curves += [] if made is None else [made]
@@ -153,14 +154,20 @@ def _losses(history: pd.DataFrame, key: str) -> list[Any]:
 
 
 def _near_and_far(variable: str, points: Sequence[Point]) -> dict[str, Sequence[Point]]:
-    """All systems; and, where interpolation is so far off that the others fall into one spot, the others once more."""
-    others = [point for point in points if point.name not in BASELINES]
-    if len(others) < 2:
+    """All systems; and, where some are so far off that the others fall into one spot, those others once more."""
+    at = np.array([(point.x, point.y) for point in points])
+    trained = np.array([point.name not in BASELINES for point in points])
+    if trained.sum() < 2:
         return {variable: points}
-    spans = [max((abs(one.x - two.x) for one in some for two in some), default=0.0) for some in (points, others)]
-    if spans[0] <= FAR * spans[1]:
+    span = np.maximum(np.ptp(at, axis=0), 1e-300)
+    off = (np.abs(at - np.median(at[trained], axis=0)) / span).max(axis=1)
+    nearest = np.sort(off[trained])[: max(2, math.ceil(trained.sum() / 2))][-1]
+    core = at[trained & (off <= nearest)]
+    room = 2 * np.ptp(core, axis=0)
+    near = ((core.min(axis=0) - room <= at) & (at <= core.max(axis=0) + room)).all(axis=1)
+    if near.all() or (FAR * np.ptp(at[near], axis=0) >= span).any():
         return {variable: points}
-    return {f"{variable} without interpolation": others, variable: points}
+    return {variable: points, f"{variable}, close-up": [one for one, kept in zip(points, near, strict=True) if kept]}
 
 
 def _titled(score: str, units: str) -> str:

@@ -20,6 +20,7 @@ from PIL import Image
 
 from report_run import make_run
 from report_study import make_draws, make_study
+from subgrid.reporting import page as page_maker
 from subgrid.studies.showing import report
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -160,7 +161,11 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
     table[~gone].to_csv(study / "results.csv", index=False)
     run, draws = make_run(folder / "run", shape=(16, 24), times=2, skill=1.25), make_draws(folder / "draws")
     made = {"study": study, "run": run, "draws": draws}
-    return Shelf({name: report([path], folder / f"{name}.html") for name, path in made.items()}, study, run)
+    pages = {name: report([path], folder / f"{name}.html") for name, path in made.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page_maker, "FIELD_BYTES", 5_000)  # no more than a part of the study's grid
+        pages["part"] = report([study], folder / "part.html")
+    return Shelf(pages, study, run)
 
 
 @pytest.fixture(scope="module")
@@ -450,8 +455,24 @@ def test_a_click_takes_the_row_into_the_profile(study: Visit, shelf: Shelf) -> N
         source = study.ask(
             "(({ x, y }) => [[...x], [...y]])(probe.model(given[0]).data)", f"study-profile-t2m-line-{system}"
         )
-        assert source[0] == pytest.approx(list(shelf.samples()["longitude"].values))
+        assert source[0] == pytest.approx(list(shelf.samples()["longitude"].values), abs=1e-4)
         assert source[1] == pytest.approx(list(shelf.field(system, "t2m", 0)[17]), abs=steps(study, 0)[0] / 2 + 1e-4)
+
+
+def test_of_a_large_grid_the_profile_is_that_of_the_part_in_the_page(opened: Any, shelf: Shelf) -> None:
+    visit = opened("part", **DESKTOP)
+    rows, columns = shape = tuple(visit.ask("subgrid.maps.study.variable.shape"))
+    assert 4 <= columns < SHAPE[1] and "cells where interpolation errs most" in visit.page.locator("main").inner_text()
+    before = visit.page.locator('[data-profile="study-t2m"]').inner_text()
+    visit.page.mouse.click(*visit.place("study-map-second", rows - 1, 1, shape))
+    visit.wait("document.querySelector('[data-profile=\"study-t2m\"]').textContent !== given[0]", before)
+    x, y = visit.ask("(({ x, y }) => [[...x], [...y]])(probe.model('study-profile-t2m-line-plain').data)")
+    said = visit.page.locator('[data-profile="study-t2m"]').inner_text()
+    latitude = float(said.removeprefix("t2m along ").partition("°")[0])
+    field = shelf.samples()["t2m"].sel(system="srgan").isel(valid_time=0)
+    row = field.sel(latitude=latitude, method="nearest").sel(longitude=x, method="nearest")
+    assert x == pytest.approx(list(row["longitude"].values), abs=1e-4) and len(set(x)) == columns
+    assert y == pytest.approx(list(row.values), abs=steps(visit, 0)[0] / 2 + 1e-4)
 
 
 def test_what_is_chosen_is_shown(study: Visit, shelf: Shelf) -> None:

@@ -313,7 +313,9 @@ window.subgrid = (() => {
       for (const name of ["truth", ...this.about.systems]) {
         const source = model(`${this.key}-profile-${this.variable.name}-line-${name}`);
         const values = await this.field(name);
-        if (source) source.data = { ...source.data, y: Float64Array.from(values.subarray(row * columns, (row + 1) * columns)) };
+        const y = Float64Array.from(values.subarray(row * columns, (row + 1) * columns));
+        // a large grid has only a part of its columns here
+        if (source) source.data = { x: Float64Array.from(this.about.x.centres), y };
       }
       const text = `${this.variable.name} along ${degrees(this.about.y.centres[row], this.about.y.kind)}, ${this.time.label}`;
       for (const one of all(`[data-profile="${this.key}-${this.variable.name}"]`)) one.textContent = text;

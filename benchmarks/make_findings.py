@@ -14,6 +14,7 @@ from typing import Any
 
 from PIL import Image
 
+from subgrid.figures import pretty_units
 from subgrid.reporting.ranking import RANKED
 from subgrid.studies.gather import Gathered, gather
 from subgrid.studies.single import is_claim, is_unsupported
@@ -80,7 +81,7 @@ def tables(found: Gathered) -> str:
         if rows["score"].nunique() < len(SCORES):
             continue
         units = rows.loc[rows["score"] == "rmse", "units"].iloc[0]
-        head = [f"{title}, {units}" if score == "rmse" else title for score, title in SCORES.items()]
+        head = [f"{title}, {pretty_units(str(units))}" if score == "rmse" else title for score, title in SCORES.items()]
         out.append(f"\n`{variable}`\n\n| arm | {' | '.join(head)} |\n|{' --- |' * (len(head) + 1)}")
         order = rows[rows["score"] == "rmse"].sort_values("mean")["arm"]
         for arm in [found.reference, *(one for one in order if one != found.reference)]:

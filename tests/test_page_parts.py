@@ -643,7 +643,7 @@ def test_the_verdict_of_a_study_names_the_arms() -> None:
     rows += [("a", "t2m", "better"), ("b", "t2m", "better"), ("c", "t2m", "worse"), ("d", "t2m", "not told apart")]
     rows += [("e", "t2m", ""), ("a", "u10", "not told apart")]
     assert _verdict(results(rows), "plain") == (
-        "t2m: a and b better than plain; c worse than plain; d not told apart from plain; of e nothing can be said. "
+        "t2m: a and b better than plain; c worse than plain; d not told apart from plain; no interval for e. "
         "u10: a not told apart from plain."
     )
     assert _verdict(results(rows[:3]), "plain") == "plain stands alone."
@@ -746,7 +746,7 @@ def test_a_study_whose_reference_failed_is_shown_all_the_same(tmp_path: Path) ->
     subject = _subject(gather(whole))
     assert subject.shown == ("sharp", "blurred") and "those of sharp" in subject.about
     text = study_page(whole).read_text(encoding="utf-8")
-    assert "t2m: of sharp and blurred nothing can be said." in text
+    assert "t2m: no interval for sharp and blurred." in text
 
 
 def test_an_arm_of_another_truth_has_scores_but_no_maps(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def _verdict(results: pd.DataFrame, reference: str) -> str:
             f"{listed(names, ' and ')} {words[kind].format(reference)}" for kind, names in verdicts.items() if names
         ]
         open_ = list(rows.loc[rows["verdict"] == "", "arm"])
-        parts += [f"of {listed(open_, ' and ')} nothing can be said"] if open_ else []
+        parts += [f"no interval for {listed(open_, ' and ')}"] if open_ else []
         said.append(f"{HEADINGS.get(str(variable), str(variable))}: {'; '.join(parts)}.")
     others = set(results["arm"]) - {reference, *BASELINES}
     alone = "No other arm was scored by RMSE." if others else f"{reference} stands alone."

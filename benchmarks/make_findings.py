@@ -86,7 +86,7 @@ def tables(found: Gathered) -> str:
         order = rows[rows["score"] == "rmse"].sort_values("mean")["arm"]
         for arm in [found.reference, *(one for one in order if one != found.reference)]:
             by_score = {str(row["score"]): row for row in rows[rows["arm"] == arm].to_dict("records")}
-            if (one := by_score.get("psnr")) and one["note"].startswith("another convention"):
+            if (one := by_score.get("psnr")) and one["note"].startswith("another data range"):
                 by_score["psnr"] = psnr_over_one_range(found, arm, str(variable))
             cells = [cell(by_score.get(score), 4 if score == "ssim" else 3, arm == found.reference) for score in SCORES]
             out.append(f"| {arm} | {' | '.join(cells)} |")

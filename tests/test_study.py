@@ -474,6 +474,11 @@ def test_what_cannot_be_paired_says_why(copy: Path, study_file: Path) -> None:
     table = pd.read_csv(scored / "scores.csv")
     table.assign(convention=table.convention + " of another range").to_csv(scored / "scores.csv", index=False)
     assert notes(collect(plan, runs), "sampled").note == "failed: seed 0; another convention than the reference's"
+    table.assign(convention=table.convention + " (data range 3.5; x)").to_csv(scored / "scores.csv", index=False)
+    theirs = copy / "runs" / "sound-seed0" / "evaluation" / "scores.csv"
+    whole = pd.read_csv(theirs)
+    whole.assign(convention=whole.convention + " (data range 20; x)").to_csv(theirs, index=False)
+    assert notes(collect(plan, runs), "sampled").note == "failed: seed 0; another data range than the reference's"
     (scored / "parts.nc").unlink()
     assert "fields drawn from noise have no truth" in notes(collect(plan, runs), "sampled").note
     assert notes(collect(plan, runs), "sound").note == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from subgrid.verify.seeds import SeedInterval
 from subgrid.verify.tasks import list_tasks
 
 BETTER, WORSE, TIED, DIFFERS, OPEN = "better", "worse", "not told apart", "differs", ""
+_RANGE = re.compile(r"data range [^;)]*")  # as conventions say it; that of the training times
 SAME_TRUTH = ("source", "variables", "factor", "select", "start", "step")
 Quantity = tuple[str, str]  # variable, score
 Scores = dict[Quantity, dict[str, Any]]
@@ -122,7 +124,10 @@ class Pairs:
             return self.refused
         if score is None or quantity not in self.shared:
             return "no parts kept of this score"
-        return "" if ours == theirs else "another convention than the reference's"
+        if ours == theirs:
+            return ""
+        same = None not in (ours, theirs) and _RANGE.sub("", str(ours)) == _RANGE.sub("", str(theirs))
+        return f"another {'data range' if same else 'convention'} than the reference's"
 
     def read(self, quantity: Quantity) -> tuple[list[FloatArray], list[FloatArray]]:
         """Parts of each run of both sides, (time, part)."""

@@ -43,7 +43,7 @@ from subgrid.reporting.ranking import distance, rank
 from subgrid.reporting.subjects import Subject, better, points_of, show
 from subgrid.studies.gather import gather
 from subgrid.studies.results import COSTS
-from subgrid.studies.showing import _page, _subject, _verdict, report, study_page
+from subgrid.studies.showing import _cell, _page, _subject, _verdict, report, study_page
 from subgrid.studies.single import COLUMNS
 
 Fields = npt.NDArray[np.float64]
@@ -687,6 +687,16 @@ def test_a_study_tells_means_failures_costs_and_what_is_untold(study: Path, tmp_
     arms = {arm["name"]: arm for arm in said["arms"]}
     assert arms["blurred"]["confounded"] and arms["sharp"]["differences"][1] == ("content.share", "–", "0.5", False)
     assert arms["plain"]["differences"] == []
+
+
+def test_differences_have_one_decimal_more_than_the_score() -> None:
+    def interval(mean: float, gap: float) -> str:
+        row = {"mean": mean, "spread": math.nan, "verdict": "", "difference": gap, "lower": 0.5 * gap, "upper": 2 * gap}
+        return _cell("rmse", row, mean).interval
+
+    assert interval(0.3591, 0.000096) == "+0.00010 [0.00005, 0.00019]"
+    assert interval(37.29, 1.2) == "+1.20 [0.60, 2.40]"
+    assert interval(3e-5, -1e-8) == "−0.0000000100 [−0.0000000050, −0.0000000200]"
 
 
 def test_a_study_tells_what_a_single_seed_would_have_claimed(study: Path, tmp_path: Path) -> None:

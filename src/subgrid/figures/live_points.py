@@ -15,11 +15,9 @@ from subgrid.figures.live_lines import plot_frame, tags_of
 from subgrid.figures.style import MARKERS, Array
 
 NARROWEST = (300.0, 320.0)  # width and height inside the axes on a phone, in pixels
-TEXT, MARK, NEAR = (
-    12.0,
-    7.0,
-    18.0,
-)  # height of a name, half a point's size, how far a name may be from its point, in pixels
+TEXT = 12.0  # height of a name, in pixels
+MARK = 7.0  # half a point's size
+NEAR = 10.0  # how far a name may be from its point
 SHAPES = {"o": "circle", "s": "square", "^": "triangle", "D": "diamond"}  # Bokeh's names of matplotlib's markers
 
 

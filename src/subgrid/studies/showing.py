@@ -170,16 +170,17 @@ def _cell(score: str, row: Mapping[Any, Any] | None, largest: float) -> RankCell
     spread = "" if math.isnan(row["spread"]) else f"± {row['spread']:.2g}"
     gap = Entry(row["difference"], row["lower"], row["upper"], "")
     size = max((abs(value) for value in gap[:3] if math.isfinite(value)), default=0.0)
-    finest = len(number_text(float(row["mean"]), largest).partition(".")[2]) + 1  # decimals
+    value = float(row["mean"])
+    text = number_text(value, largest)
+    finest = 99 if "e" in text else len(text.partition(".")[2]) + 1  # decimals
     interval = ""
     if not math.isnan(gap.value):
         ends = (
             "" if math.isnan(gap.lower) else f" [{_short(gap.lower, size, finest)}, {_short(gap.upper, size, finest)}]"
         )
         interval = f"{'+' if gap.value >= 0 else ''}{_short(gap.value, size, finest)}{ends}"
-    value = float(row["mean"])
     mark = verdict or (NO_INTERVAL if interval else "")
-    return RankCell(number_text(value, largest), distance(score, value), spread, interval, mark, KINDS.get(verdict, ""))
+    return RankCell(text, distance(score, value), spread, interval, mark, KINDS.get(verdict, ""))
 
 
 def _short(value: float, largest: float, finest: int) -> str:

@@ -7,10 +7,12 @@ import json
 import platform
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -107,22 +109,35 @@ def _study(
     for name, part in (("results", table), ("single_seeds", alone), ("costs", costs(jobs)), ("failures", failed)):
         _write_table(folder / f"{name}.csv", part)
     if any(job.done for job in jobs):
-        _show(folder, figures)
+        _show(folder, figures, workers or 1)
     table.attrs["failures"] = failed.to_dict("records")
     return table
 
 
-def _show(folder: Path, figures: bool) -> None:
+def _show(folder: Path, figures: bool, workers: int) -> None:
     """Write what people read; its libraries are loaded here, as the workers of a cluster do without them."""
-    from subgrid.studies.outputs import write_outputs
-    from subgrid.studies.papers import write_figures
     from subgrid.studies.showing import study_page
 
-    study_page(folder)
-    if figures:
-        found = gather(folder)
-        write_figures(found)
-        write_outputs(found)
+    if not figures or workers == 1:
+        study_page(folder)
+        if figures:
+            _write_files(folder)
+        return
+    # the cores of the workers are free by now
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        files = pool.submit(_write_files, folder)
+        study_page(folder)
+        files.result()
+
+
+def _write_files(folder: Path) -> None:
+    """Figures for papers and plain arrays."""
+    from subgrid.studies.outputs import write_outputs
+    from subgrid.studies.papers import write_figures
+
+    found = gather(folder)
+    write_figures(found)
+    write_outputs(found)
 
 
 def _run(jobs: Sequence[Job], client: Any, workers: int | None, threads: int, show: bool) -> None:

@@ -9,6 +9,7 @@ import argparse
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from PIL import Image
 from subgrid.figures import pretty_units
 from subgrid.reporting.ranking import RANKED
 from subgrid.studies.gather import Gathered, gather
+from subgrid.studies.pairing import verdict
 from subgrid.studies.single import is_claim, is_unsupported
 from subgrid.verify import find_score
 from subgrid.verify.archive import PartsReader
@@ -65,12 +67,11 @@ def psnr_over_one_range(found: Gathered, arm: str, variable: str) -> dict[str, A
                 parts.append(reader.read((ALL, variable, "psnr"))[reader.systems.index(system)])
                 breaks = find_breaks(reader.clock("second"))
         sides.append(parts)
-    gap = paired_over_seeds(*sides, find_score("psnr").finish, breaks=breaks)
-    value, lower, upper = (one + shift for one in (gap.value, gap.lower, gap.upper))
-    verdict = (
-        "" if math.isnan(lower) else "not told apart" if lower <= 0 <= upper else "better" if value > 0 else "worse"
-    )
-    return {"mean": rows.loc[arm, "mean"], "difference": value, "lower": lower, "upper": upper, "verdict": verdict}
+    score = find_score("psnr")
+    gap = paired_over_seeds(*sides, score.finish, breaks=breaks)
+    gap = replace(gap, value=gap.value + shift, lower=gap.lower + shift, upper=gap.upper + shift)
+    said_of_it = {"verdict": verdict(gap, score, lambda: gap)}  # higher is better, so nothing else is asked
+    return {"mean": rows.loc[arm, "mean"], "difference": gap.value, "lower": gap.lower, "upper": gap.upper} | said_of_it
 
 
 def tables(found: Gathered) -> str:

@@ -22,7 +22,7 @@ def measure(num_times: int) -> None:
     import pandas as pd
     import xarray as xr
 
-    import subgrid.scoring
+    import subgrid.evaluation.score_files
 
     coords = {
         "time": pd.date_range("2000-01-01", periods=num_times, freq="6h"),
@@ -41,7 +41,7 @@ def measure(num_times: int) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        subgrid.scoring.score(fields(1, 0.5), fields(2, 0.0), factor=4, out=folder)
+        subgrid.evaluation.score_files.score(fields(1, 0.5), fields(2, 0.0), factor=4, out=folder)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(
         f"{num_times} times: {time.perf_counter() - began:.1f} s, peak {peak / 1024:.0f} MB, "

@@ -9,7 +9,7 @@ import tracemalloc
 import numpy as np
 from bench_ssim import loop, ours, seconds
 
-from subgrid.verify import SCORES, finish_scores, join_parts, score_parts
+from subgrid.scores import SCORES, finish_scores, join_parts, score_parts
 
 BLOCK_TIMES = 100
 SPAN = 100.0

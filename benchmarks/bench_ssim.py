@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from subgrid.verify import finish_scores, score_parts
+from subgrid.scores import finish_scores, score_parts
 
 
 def ours(prediction: np.ndarray, reference: np.ndarray, span: float) -> tuple[float, float]:

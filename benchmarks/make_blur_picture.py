@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 
-from subgrid.data.simulate import simulate
-from subgrid.verify import finish_scores, power_spectrum, score_parts
+from subgrid.data.synthetic.simulate import simulate
+from subgrid.scores import finish_scores, power_spectrum, score_parts
 
 DOCS = Path(__file__).parents[1] / "docs"
 SHIFT_CELLS = 2

@@ -15,16 +15,16 @@ from typing import Any
 
 from PIL import Image
 
-from subgrid.figures import pretty_units
+from subgrid.reporting.figures import pretty_units
 from subgrid.reporting.ranking import RANKED
-from subgrid.studies.gather import Gathered, gather
-from subgrid.studies.pairing import verdict
-from subgrid.studies.single import is_claim, is_unsupported
-from subgrid.verify import find_score
-from subgrid.verify.archive import PartsReader
-from subgrid.verify.blocks import find_breaks
-from subgrid.verify.results import ALL
-from subgrid.verify.seeds import paired_over_seeds
+from subgrid.scores import find_score
+from subgrid.scores.block_length import find_breaks
+from subgrid.scores.score_table import ALL
+from subgrid.scores.seeds import paired_over_seeds
+from subgrid.scores.statistics_file import PartsReader
+from subgrid.studies.load import Gathered, gather
+from subgrid.studies.paired_runs import verdict
+from subgrid.studies.single_seed import is_claim, is_unsupported
 
 SCORES = {"rmse": "RMSE", "psnr": "PSNR, dB", "ssim": "SSIM", "log_spectral_distance": "log spectral distance, dB"}
 WIDTH = 800  # pixels of the picture

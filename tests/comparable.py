@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from subgrid import comparison
+from subgrid.evaluation import comparison
 
 RNG_ROWS, RNG_COLUMNS = 20, 24
 

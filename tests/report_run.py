@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from subgrid.verify import find_score, finish_scores, power_spectrum, score_parts
+from subgrid.scores import find_score, finish_scores, power_spectrum, score_parts
 
 Fields = npt.NDArray[np.float64]
 

@@ -13,9 +13,9 @@ import pandas as pd
 import xarray as xr
 
 from report_run import CONFIG, PROVENANCE, make_history, make_run, make_samples
+from subgrid.scores import power_spectrum
+from subgrid.scores.field_sets import SET_SCORES, compare_sets
 from subgrid.studies.results import COSTS
-from subgrid.verify import power_spectrum
-from subgrid.verify.unpaired import SET_SCORES, compare_sets
 
 ARMS: dict[str, float] = {"plain": 1.2, "sharp": 1.6, "blurred": 0.8}
 """Skill by arm: bicubic's error is divided by it."""

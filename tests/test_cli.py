@@ -18,10 +18,11 @@ import pytest
 import xarray as xr
 from rich.console import Console
 
-from subgrid import cli, console, quickstart
+from subgrid import cli, quickstart
 from subgrid.data.grid import coarsen
-from subgrid.data.source import open_source
+from subgrid.data.sources.open_source import open_source
 from subgrid.errors import RunError
+from subgrid.io import console
 from tiny import SETTINGS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -178,7 +179,7 @@ def test_the_systems_own_refusals_are_one_line_too(subgrid, monkeypatch: pytest.
     def denied(*_: object) -> None:
         raise PermissionError(13, "Permission denied", "/elsewhere/report.html")
 
-    monkeypatch.setattr("subgrid.studies.showing.report", denied)
+    monkeypatch.setattr("subgrid.studies.page.report", denied)
     done = subgrid("report", "run")
     assert (done.code, done.err) == (
         2,
@@ -190,7 +191,7 @@ def test_our_own_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> N
     def broken(*_: object) -> None:
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr("subgrid.studies.showing.report", broken)
+    monkeypatch.setattr("subgrid.studies.page.report", broken)
     monkeypatch.setattr(sys, "argv", ["subgrid", "report", "run"])
     with pytest.raises(ZeroDivisionError, match="ours"):
         cli.main()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from test_models import of_recipe
 from torch import Tensor, nn
 
-from subgrid.catalogue import systems
 from subgrid.models.blocks import ChannelAttention, MultiScale, ResidualBlock
 from subgrid.models.resnet import ResNetEncoder
 from subgrid.models.rrdb import RRDBNet
-from test_models import of_recipe
+from subgrid.networks import systems
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -17,8 +17,10 @@ import xarray as xr
 import subgrid
 from subgrid.data.store import open_store
 from subgrid.errors import RunError
-from subgrid.files import replacing
-from subgrid.run import git_revision, load_generator, load_run, load_tensors, save_tensors, store_of, write_history
+from subgrid.io.atomic import replacing
+from subgrid.io.tensors import load_tensors, save_tensors
+from subgrid.networks import load_generator
+from subgrid.run import git_revision, load_run, store_of, write_history
 from tiny import SETTINGS
 
 pytestmark = pytest.mark.usefixtures("one_thread")

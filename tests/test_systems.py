@@ -16,13 +16,14 @@ import xarray as xr
 
 from subgrid.config import load_config, recipe_names
 from subgrid.data.grid import coarsen
-from subgrid.data.source import open_source
-from subgrid.downscaling import downscale
+from subgrid.data.sources.open_source import open_source
 from subgrid.errors import RunError
-from subgrid.evaluation import evaluate
+from subgrid.evaluation.evaluate import evaluate
+from subgrid.inference.downscale import downscale
 from subgrid.models import DISCRIMINATORS, GENERATORS
-from subgrid.run import load_generator, load_run
-from subgrid.training import train
+from subgrid.networks import load_generator
+from subgrid.run import load_run
+from subgrid.training.train import train
 from tiny import SETTINGS, same_weights, train_tiny, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 from safetensors.torch import load_file
 
-from subgrid.training import train
+from subgrid.training.train import train
 
 SETTINGS: dict[str, Any] = {
     "system": "srgan",

@@ -10,41 +10,41 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from subgrid.catalogue import systems
     from subgrid.config import Config, load_config
-    from subgrid.data.inspect import check
-    from subgrid.data.simulate import simulate
-    from subgrid.data.source import open_source
-    from subgrid.downscaling import downscale
+    from subgrid.data.check import check
+    from subgrid.data.sources.open_source import open_source
+    from subgrid.data.synthetic.simulate import simulate
     from subgrid.errors import SubgridError
-    from subgrid.evaluation import evaluate
-    from subgrid.preparation import prepare
+    from subgrid.evaluation.evaluate import evaluate
+    from subgrid.evaluation.score_files import score
+    from subgrid.inference.downscale import downscale
+    from subgrid.inference.sample import sample
+    from subgrid.networks import systems
     from subgrid.quickstart import demo
-    from subgrid.sampling import sample
-    from subgrid.scoring import score
     from subgrid.studies import study
-    from subgrid.studies.showing import report
-    from subgrid.training import train
+    from subgrid.studies.page import report
+    from subgrid.training.prepare import prepare
+    from subgrid.training.train import train
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Config": "subgrid.config",
     "SubgridError": "subgrid.errors",
-    "check": "subgrid.data.inspect",
+    "check": "subgrid.data.check",
     "demo": "subgrid.quickstart",
-    "downscale": "subgrid.downscaling",
-    "evaluate": "subgrid.evaluation",
+    "downscale": "subgrid.inference.downscale",
+    "evaluate": "subgrid.evaluation.evaluate",
     "load_config": "subgrid.config",
-    "open_source": "subgrid.data.source",
-    "prepare": "subgrid.preparation",
-    "report": "subgrid.studies.showing",
-    "sample": "subgrid.sampling",
-    "score": "subgrid.scoring",
-    "simulate": "subgrid.data.simulate",
+    "open_source": "subgrid.data.sources.open_source",
+    "prepare": "subgrid.training.prepare",
+    "report": "subgrid.studies.page",
+    "sample": "subgrid.inference.sample",
+    "score": "subgrid.evaluation.score_files",
+    "simulate": "subgrid.data.synthetic.simulate",
     "study": "subgrid.studies",
-    "systems": "subgrid.catalogue",
-    "train": "subgrid.training",
+    "systems": "subgrid.networks",
+    "train": "subgrid.training.train",
 }
 
 __all__ = [

@@ -58,8 +58,8 @@ def check(
     step: Annotated[str | None, typer.Option(help="Time between fields, such as 1h (.npy only).")] = None,
 ) -> None:
     """Say what files hold, what is wrong with them for super-resolution, and what to do about it."""
-    from subgrid.console import tracker
-    from subgrid.data.inspect import check as run_check
+    from subgrid.data.check import check as run_check
+    from subgrid.io.console import tracker
 
     names = variables.split(",") if variables else None
     with tracker("check") as move:
@@ -88,9 +88,9 @@ def prepare(
     overrides: Set = None,
 ) -> None:
     """Make a training store: paired coarse and fine fields, splits, statistics, provenance."""
-    from subgrid.console import say, tracker
-    from subgrid.preparation import describe_store
-    from subgrid.preparation import prepare as run_prepare
+    from subgrid.io.console import say, tracker
+    from subgrid.training.prepare import describe_store
+    from subgrid.training.prepare import prepare as run_prepare
 
     with tracker("prepare") as move:
         path = run_prepare(config, out=out, overrides=overrides or (), progress=move)
@@ -108,12 +108,12 @@ def train(
     overrides: Set = None,
 ) -> None:
     """Train a system; prepares its data first if need be. May be killed at any moment and resumed."""
-    from subgrid.console import say, tracker
-    from subgrid.preparation import describe_store
-    from subgrid.preparation import prepare as run_prepare
+    from subgrid.io.console import say, tracker
     from subgrid.run import notes_of
-    from subgrid.training import plan_run
-    from subgrid.training import train as run_train
+    from subgrid.training.prepare import describe_store
+    from subgrid.training.prepare import prepare as run_prepare
+    from subgrid.training.train import plan_run
+    from subgrid.training.train import train as run_train
 
     begun = plan_run(config, out=out, resume=resume, overrides=overrides or ())[2]
     if store is None and begun is None:
@@ -141,9 +141,9 @@ def evaluate(
     every: Every = False,
 ) -> None:
     """Score a trained system on the test split, in physical units, beside bilinear and bicubic."""
-    from subgrid.console import say, tracker
-    from subgrid.evaluation import evaluate as run_evaluate
-    from subgrid.tables import show_scores
+    from subgrid.evaluation.evaluate import evaluate as run_evaluate
+    from subgrid.io.console import say, tracker
+    from subgrid.reporting.terminal import show_scores
 
     with tracker("evaluate") as move:
         scores = run_evaluate(
@@ -196,9 +196,9 @@ def score(
     every: Every = False,
 ) -> None:
     """Score any two fields on the same grid, ours or anyone's, with intervals."""
-    from subgrid.console import say, tracker
-    from subgrid.scoring import score as run_score
-    from subgrid.tables import show_scores
+    from subgrid.evaluation.score_files import score as run_score
+    from subgrid.io.console import say, tracker
+    from subgrid.reporting.terminal import show_scores
 
     with tracker("score") as move:
         table = run_score(
@@ -234,8 +234,8 @@ def downscale(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
 ) -> None:
     """Super-resolve a field or a series of any size."""
-    from subgrid.console import say, tracker
-    from subgrid.downscaling import downscale as run_downscale
+    from subgrid.inference.downscale import downscale as run_downscale
+    from subgrid.io.console import say, tracker
 
     with tracker("downscale") as move:
         fine = run_downscale(
@@ -263,7 +263,7 @@ def sample(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
 ) -> None:
     """Draw fields from noise by a system that takes no coarse input, such as gan."""
-    from subgrid.sampling import sample as run_sample
+    from subgrid.inference.sample import sample as run_sample
 
     fields = run_sample(run, out, num=num, seed=seed, weights=_weights(weights), overwrite=overwrite)
     typer.echo(f"{out}: {', '.join(f'{d} {n}' for d, n in fields.sizes.items())}")
@@ -322,7 +322,7 @@ def report(
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
 ) -> None:
     """Write one self-contained HTML page: ranking, linked maps, profiles, spectra, curves, settings."""
-    from subgrid.studies.showing import report as run_report
+    from subgrid.studies.page import report as run_report
 
     typer.echo(run_report(runs, out))
 
@@ -330,7 +330,7 @@ def report(
 @app.command(epilog="Example: subgrid systems --json")
 def systems(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """List the systems that a configuration can name."""
-    from subgrid.catalogue import systems as list_systems
+    from subgrid.networks import systems as list_systems
 
     rows = list_systems()
     if as_json:

@@ -152,6 +152,13 @@ class Config(_Strict):
         """Whether any stage trains a discriminator."""
         return self.content.share < 1 and "adversarial" in self.losses and self.losses["adversarial"].weight > 0
 
+    @property
+    def conditional(self) -> bool:
+        """Whether the generator refines coarse fields; False where noise is its only input."""
+        from subgrid.models import SAMPLERS  # here, so that reading a configuration does not import torch
+
+        return self.generator.name not in SAMPLERS
+
 
 _TABLES: dict[str, type[BaseModel]] = {"data": DataConfig, "train": TrainConfig, "content": ContentConfig}
 

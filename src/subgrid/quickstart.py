@@ -9,17 +9,17 @@ from typing import Any
 
 import xarray as xr
 
-from subgrid.console import say, tracker
+from subgrid.data.check import check
 from subgrid.data.grid import coarsen
-from subgrid.data.inspect import check
-from subgrid.data.simulate import simulate
-from subgrid.data.source import open_source
-from subgrid.downscaling import downscale
+from subgrid.data.sources.open_source import open_source
+from subgrid.data.synthetic.simulate import simulate
 from subgrid.errors import RunError
-from subgrid.evaluation import evaluate
-from subgrid.preparation import describe_store, prepare
+from subgrid.evaluation.evaluate import evaluate
+from subgrid.inference.downscale import downscale
+from subgrid.io.console import say, tracker
 from subgrid.reporting import report, verdict_of
-from subgrid.training import train
+from subgrid.training.prepare import describe_store, prepare
+from subgrid.training.train import train
 
 SETTINGS: dict[str, Any] = {
     "system": "srgan",

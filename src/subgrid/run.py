@@ -15,35 +15,28 @@ Every file is replaced whole, so a reader, or a resumed run, never sees half of 
 from __future__ import annotations
 
 import json
-import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 import xarray as xr
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
 
 from subgrid.config import Config, load_config
 from subgrid.data.grid import spatial_dims
-from subgrid.data.patches import Field, Scaling, patch_shape, scaling_of, static_channel
+from subgrid.data.patches import patch_shape
+from subgrid.data.scaling import Field, Scaling, scaling_of, static_channel
 from subgrid.data.store import Store, open_store
 from subgrid.errors import RunError, nearest
-from subgrid.files import replacing
-from subgrid.locking import LOCK
-from subgrid.models import DISCRIMINATORS, GENERATORS, SAMPLERS, build
+from subgrid.io.atomic import replacing, write_json
+from subgrid.io.lock import LOCK
 
-Weights = Literal["last", "best", "content"]
 FACTS = ("config.json", "provenance.json", "statistics.json", "grid.nc")
 VERSIONS = ("subgrid", "torch", "numpy", "xarray", "zarr", "lightning-fabric")
 
@@ -208,121 +201,10 @@ def _grid(store: Store) -> xr.Dataset:
     return grid
 
 
-def unconditional(config: Config) -> bool:
-    """Whether the generator draws fields from noise instead of refining coarse ones."""
-    return config.generator.name in SAMPLERS
-
-
-def build_generator(config: Config, num_static: int, shape: tuple[int, int] | None = None) -> nn.Module:
-    """The generator of a configuration, with fresh weights.
-
-    Args:
-        config: the resolved configuration.
-        num_static: static fields beside the coarse input.
-        shape: fine cells (rows, columns) of a training patch, which an unconditional generator is built for; by default a whole
-            patch as configured.
-    """
-    n, part = len(config.data.variables), config.generator
-    if unconditional(config):
-        patch = config.train.patch
-        return build(SAMPLERS, "generator", part.name, part.options, channels_out=n, shape=shape or (patch, patch))
-    given = {"channels_in": n, "channels_out": n, "factor": config.data.factor, "static_channels": num_static}
-    table = {**GENERATORS, **SAMPLERS}  # so that a misspelt name finds its neighbour
-    return build(table, "generator", part.name, part.options, **given)
-
-
-def build_discriminator(config: Config) -> nn.Module:
-    """The discriminator of a configuration, with fresh weights; without condition where the generator has none."""
-    assert config.discriminator is not None
-    n = len(config.data.variables)
-    part, condition = config.discriminator, 0 if unconditional(config) else n
-    return build(DISCRIMINATORS, "discriminator", part.name, part.options, channels_in=n, channels_condition=condition)
-
-
-def load_generator(run: Run, weights: Weights = "last", interpolate: float | None = None) -> nn.Module:
-    """The run's generator with trained weights, ready for inference.
-
-    Args:
-        run: an opened run.
-        weights: which ones.
-        interpolate: a number a from 0 to 1, in place of `weights`: (1 - a) times the content weights plus a times the last
-            ones, parameters and BatchNorm statistics alike (Wang et al. 2018, arXiv:1809.00219, section 3.4).
-
-    Raises:
-        RunError: if those weights are not there, or `interpolate` is out of range or given beside other weights.
-    """
-    generator = build_generator(run.config, len(run.static_scale), run.patch_shape)
-    generator.load_state_dict(_weights(run, weights) if interpolate is None else _between(run, weights, interpolate))
-    return generator.eval()
-
-
-def _between(run: Run, weights: Weights, share: float) -> dict[str, Tensor]:
-    """Tensors between those of the content stage and the last ones; both ends exact."""
-    if weights != "last":
-        raise RunError(f"interpolate goes from the content weights to the last ones; leave weights {weights!r} away.")
-    if not 0 <= share <= 1:
-        raise RunError(f"interpolate: got {share:g}, expected a number from 0 (content weights) to 1 (last weights).")
-    if not (run.path / "weights" / "content.safetensors").is_file():
-        raise RunError(
-            f"{run.path} has no content weights to interpolate from: it was trained in one stage, or has not reached its "
-            "second. Train with content.share between 0 and 1."
-        )
-    content, last = _weights(run, "content"), _weights(run, "last")
-    counters = content if share < 0.5 else last  # whole numbers, such as BatchNorm's count of batches
-    return {
-        name: torch.lerp(start, last[name], share) if start.is_floating_point() else counters[name]
-        for name, start in content.items()
-    }
-
-
-def _weights(run: Run, weights: Weights) -> dict[str, Tensor]:
-    """Read one file of weights."""
-    file = run.path / "weights" / f"{weights}.safetensors"
-    if not file.is_file():
-        have = sorted(p.stem for p in (run.path / "weights").glob("*.safetensors"))
-        raise RunError(
-            f"{run.path} has no weights {weights!r}; there are: {', '.join(have) or 'none yet'}. "
-            + ("Choose one of them." if have else "Train first, or go on with `subgrid train ... --resume`.")
-        )
-    return load_file(file)
-
-
-def describe_weights(weights: str, interpolate: float | None) -> str:
-    """Which weights, in words."""
-    return f"{weights} weights" if interpolate is None else f"weights {interpolate:g} of the way from content to last"
-
-
 def notes_of(path: str | Path) -> list[str]:
     """What a finished training has to say to its user."""
     file = Path(path) / "finished.json"
     return list(json.loads(file.read_text(encoding="utf-8")).get("notes", [])) if file.is_file() else []
-
-
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write tensors and JSON facts as safetensors, replacing the file whole."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with replacing(path) as temporary:
-        save_file(plain, temporary, metadata={"subgrid": json.dumps(dict(facts))})
-        temporary.chmod(0o666 & ~_umask())  # safetensors writes for the owner alone
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save_tensors` wrote."""
-    with safe_open(path, framework="pt") as file:
-        facts = json.loads((file.metadata() or {}).get("subgrid", "{}"))
-        return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON document, replacing the file whole."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 def write_history(path: Path, rows: list[dict[str, Any]]) -> None:

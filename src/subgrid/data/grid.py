@@ -1,6 +1,6 @@
 """Horizontal grids: cell edges and areas, coarsening, refining, nesting.
 
-Fields here are xarray objects as `subgrid.data.source.open_source` returns them: dimensions end in y, x; y runs from north
+Fields here are xarray objects as `open_source` returns them: dimensions end in y, x; y runs from north
 to south, x from west to east; coordinates are one-dimensional cell centres.
 """
 

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import xarray as xr
 
 from subgrid.data.grid import spatial_dims
+from subgrid.data.scaling import Field, scaling_of, static_channel
 from subgrid.data.store import Store
 
-Field = npt.NDArray[np.float32]
 Component = Literal["x", "y"]
 
 MEMORY_LIMIT = 4 * 2**30  # bytes of fields kept in memory; larger splits are read from the store patch by patch
@@ -27,27 +27,6 @@ class Batch(NamedTuple):
     lr: Field
     hr: Field
     static: Field
-
-
-class Scaling(NamedTuple):
-    """Standardisation by the training split: (x - mean) / std, one value a variable."""
-
-    mean: Field
-    std: Field
-
-    def scale(self, fields: Field) -> Field:
-        """Physical units to standardised, channels on the third axis from the end."""
-        return ((fields - self.mean[:, None, None]) / self.std[:, None, None]).astype(np.float32)
-
-    def unscale(self, fields: Field) -> Field:
-        """Standardised to physical units."""
-        return (fields * self.std[:, None, None] + self.mean[:, None, None]).astype(np.float32)
-
-
-def scaling_of(statistics: Mapping[str, Mapping[str, float]], variables: list[str]) -> Scaling:
-    """The scaling of the given variables, in their order."""
-    pick = [[statistics[v][key] for v in variables] for key in ("mean", "std")]
-    return Scaling(np.array(pick[0], dtype=np.float32), np.array(pick[1], dtype=np.float32))
 
 
 def stack(fields: xr.Dataset, variables: list[str]) -> Field:
@@ -175,8 +154,3 @@ def static_channels(store: Store) -> Field:
     if store.static is None:
         return np.zeros((0, store.hr.sizes[y], store.hr.sizes[x]), dtype=np.float32)
     return np.stack([static_channel(store.static[v].values, store.meta["static"][v]) for v in store.meta["static"]])
-
-
-def static_channel(values: npt.ArrayLike, scale: Mapping[str, float]) -> Field:
-    """One static field, (value - mean) / std with the training domain's figures."""
-    return ((np.asarray(values, dtype=np.float64) - scale["mean"]) / scale["std"]).astype(np.float32)

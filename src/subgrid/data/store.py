@@ -24,8 +24,8 @@ import xarray as xr
 import zarr
 
 from subgrid.data.grid import Method, check_nesting, coarsen, is_periodic, spatial_dims
+from subgrid.data.sources.times import describe_time
 from subgrid.data.splits import SPLITS, Indices
-from subgrid.data.times import describe_time
 from subgrid.errors import RunError, SourceError
 
 Progress = Callable[[int, int], None]

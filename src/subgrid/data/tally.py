@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
-from subgrid.data import times
+from subgrid.data.sources import times
 
 HUGE = 1e15  # no field in sensible units holds larger values
 # Values that files use for "missing" without declaring them.

@@ -21,19 +21,19 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
 
-from subgrid import figures
 from subgrid.errors import RunError
-from subgrid.figures.fields import ROBUST_PERCENT
-from subgrid.figures.live_points import Point
-from subgrid.files import replacing
-from subgrid.reporting.beside import side_by_side
-from subgrid.reporting.columns import BASELINES, columns_of
-from subgrid.reporting.load import Run, load_run
-from subgrid.reporting.numbers import run_labels, summary, verdict
-from subgrid.reporting.pictures import sections_of
+from subgrid.io.atomic import replacing
+from subgrid.reporting import figures
+from subgrid.reporting.evaluated_run import Run, load_run
+from subgrid.reporting.figures.fields import ROBUST_PERCENT
+from subgrid.reporting.figures.interactive_points import Point
+from subgrid.reporting.interactive import Shown, Subject, better, points_of, show
+from subgrid.reporting.merge_runs import side_by_side
 from subgrid.reporting.ranking import rank
-from subgrid.reporting.subjects import Shown, Subject, better, points_of, show
-from subgrid.reporting.tables import score_tables
+from subgrid.reporting.score_columns import BASELINES, columns_of
+from subgrid.reporting.score_tables import score_tables
+from subgrid.reporting.static_figures import sections_of
+from subgrid.reporting.verdict import run_labels, summary, verdict
 
 MAX_BYTES = 6_000_000
 FIELD_BYTES = 2_300_000  # of them for the fields of the maps
@@ -132,7 +132,7 @@ def _render(page: Mapping[str, Any], shown: Sequence[Shown]) -> str:
 
 
 def _environment() -> jinja2.Environment:
-    loader = jinja2.PackageLoader("subgrid", "templates")
+    loader = jinja2.PackageLoader("subgrid.reporting", "templates")
     return jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from subgrid.figures import pretty_units
-from subgrid.reporting.columns import ABSENT, Column
-from subgrid.reporting.load import ALL
-from subgrid.reporting.tables import BEST, HEADINGS, hint_of, interval_text, meaning_of, number_text, title_of
+from subgrid.reporting.evaluated_run import ALL
+from subgrid.reporting.figures import pretty_units
+from subgrid.reporting.score_columns import ABSENT, Column
+from subgrid.reporting.score_tables import BEST, HEADINGS, hint_of, interval_text, meaning_of, number_text, title_of
 
 RANKED = (
     "rmse",

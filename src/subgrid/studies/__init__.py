@@ -1,7 +1,7 @@
 """Studies: arms x seeds, compared in pairs."""
 
 from subgrid.studies.plan import load_study
-from subgrid.studies.screen import show_results
-from subgrid.studies.studying import study
+from subgrid.studies.run_study import study
+from subgrid.studies.terminal import show_results
 
 __all__ = ["load_study", "show_results", "study"]

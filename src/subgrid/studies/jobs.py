@@ -14,10 +14,9 @@ import torch
 
 from subgrid.config import Config
 from subgrid.errors import SubgridError
-from subgrid.evaluation import evaluate
-from subgrid.files import replacing
-from subgrid.run import write_json
-from subgrid.training import train
+from subgrid.evaluation.evaluate import evaluate
+from subgrid.io.atomic import replacing, write_json
+from subgrid.training.train import train
 
 Progress = Callable[..., None]
 

@@ -39,7 +39,7 @@ from subgrid.config import (
     read_settings,
 )
 from subgrid.errors import ConfigError, SubgridError, nearest
-from subgrid.rehearsal import refuse_untrainable
+from subgrid.training.dry_run import refuse_untrainable
 
 NAMING = {"system", "summary", "family", "seed"}  # what a system is called is no difference in what it does
 BASELINES = {"bilinear", "bicubic"}

@@ -14,11 +14,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from subgrid.scores.score import Score
+from subgrid.scores.seeds import paired_over_seeds
 from subgrid.studies.jobs import Job, read_facts
-from subgrid.studies.pairing import Pairs, Quantity, Scored, baselines_of, paired_runs, scored_arm, scores_of, verdict
+from subgrid.studies.paired_runs import (
+    Pairs,
+    Quantity,
+    Scored,
+    baselines_of,
+    paired_runs,
+    scored_arm,
+    scores_of,
+    verdict,
+)
 from subgrid.studies.plan import Plan
-from subgrid.verify.score import Score
-from subgrid.verify.seeds import paired_over_seeds
 
 PARAMETERS = ["generator_parameters", "discriminator_parameters"]
 COSTS = (*PARAMETERS, "updates", "seconds_in_updates", "peak_memory_mib")
@@ -36,7 +45,7 @@ def collect(plan: Plan, jobs: Sequence[Job], *, level: float = 0.95) -> pd.DataF
     Returns:
         One row an arm, variable and score of all times: mean, spread (standard deviation over seeds, of n - 1), num_seeds,
         seed_N with the value of each seed; difference to the reference arm (mean over the pairs of equal seed, in the score's
-        units), lower, upper (over times and seeds, see `subgrid.verify.seeds`), num_pairs, told_apart (`yes`, `no`, or empty
+        units), lower, upper (over times and seeds, see `subgrid.scores.seeds`), num_pairs, told_apart (`yes`, `no`, or empty
         where there is no interval), verdict (`better`, `worse`, `not told apart`, or `differs` where neither side is
         closer to the best value), note, convention. The baselines of the reference arm's runs stand last.
     """

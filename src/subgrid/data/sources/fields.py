@@ -1,0 +1,255 @@
+"""Bring opened fields into normal form, and put those of several files together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from subgrid.data.grid import spatial_dims
+from subgrid.data.sources import axes, times
+from subgrid.errors import SourceError
+
+_KEPT_ATTRS = ("units", "standard_name", "long_name", "cell_methods", "GRIB_shortName")
+
+
+class Part(NamedTuple):
+    """Fields of one file (or of one set of levels in a GRIB file), as opened.
+
+    Attributes:
+        name: what to call it in messages.
+        path: the file; None for a data set in memory.
+        ds: its content, in the file's own names.
+    """
+
+    name: str
+    path: Path | None
+    ds: xr.Dataset
+
+
+def normalise(part: Part, names: Sequence[str], *, strict: bool) -> xr.Dataset:
+    """Bring variables of one part into normal form, lazily; see `subgrid.data.sources.open_source.open_source`.
+
+    Args:
+        part: as opened.
+        names: numeric variables to keep.
+        strict: raise for a variable without both horizontal axes, instead of leaving it out.
+    """
+    where, ds = part.name, part.ds
+    grid = axes.find_grid(ds, names, where)
+    mapping = _grid_mapping(ds, names)
+    flat = [name for name in names if not {grid.y_dim, grid.x_dim} <= set(ds[name].dims)]
+    if flat and strict:
+        raise SourceError(
+            f"{where}: the variable {flat[0]!r} has dimensions {tuple(map(str, ds[flat[0]].dims))}; a field needs the "
+            f"horizontal axes {grid.y_dim!r} and {grid.x_dim!r}. Leave it out of variables."
+        )
+    names = [name for name in names if name not in flat]
+    time = times.find_time(ds, where)
+    ds = ds[[*names, *([time] if time in ds.data_vars else [])]]
+    ds = ds.drop_vars([name for name in ds.coords if ds[name].ndim > 1])
+    time = time if time in ds.variables else None  # static fields of a file that has times too
+    ds = times.in_blocks(ds, time)
+    ds, time_original = times.with_valid_time(ds, time, where)
+    ds = ds.isel({grid.y_dim: grid.y_order, grid.x_dim: grid.x_order})
+    ds = ds.squeeze([d for d in ds.dims if ds.sizes[d] == 1 and d not in ("valid_time", grid.y_dim, grid.x_dim)])
+    ds, member_original = times.with_realization(ds)
+    data = {name: _field(ds[name], grid) for name in names}
+    result = xr.Dataset(data, coords=_coords(ds, grid))
+    originals = {"valid_time": time_original, "realization": member_original}
+    originals |= {grid.y_name: grid.y_original, grid.x_name: grid.x_original}
+    result.attrs["subgrid_names"] = json.dumps(
+        {
+            "dims": {normal: original for normal, original in originals.items() if original is not None},
+            "y_ascending": grid.y_ascending,
+            "x_descending": grid.x_descending,
+            "west_edge": grid.west_edge,
+        }
+    )
+    if mapping is not None:
+        result.attrs["grid_mapping"] = mapping
+    return result
+
+
+def combine(pieces: Sequence[tuple[Part, xr.Dataset]], where: str) -> xr.Dataset:
+    """Put normalised parts together: the same variable along time, different variables side by side.
+
+    Raises:
+        GridError: parts on different grids.
+        SourceError: variables that occur twice without times to tell them apart, or with different times.
+    """
+    first_part, first = pieces[0]
+    if len(pieces) == 1:
+        return first
+    for part, ds in pieces[1:]:
+        axes.require_same_grid(first, first_part.name, ds, part.name)
+    pair = spatial_dims(first)
+    # Float noise between files is gone once all have the coordinates of the first.
+    aligned = [(part, ds.assign_coords({axis: first[axis].variable for axis in pair})) for part, ds in pieces]
+    shared = [
+        name
+        for name in first.coords
+        if first[name].ndim or all(name in ds.coords and bool((ds[name] == first[name]).all()) for _, ds in aligned)
+    ]
+    aligned = [
+        (part, ds.drop_vars([n for n in ds.coords if not ds[n].ndim and n not in shared])) for part, ds in aligned
+    ]
+    names = list(dict.fromkeys(str(name) for _, ds in aligned for name in ds.data_vars))
+    fields = {name: _join([(p, ds) for p, ds in aligned if name in ds], name, where) for name in names}
+    _require_same_coords(fields, where)
+    result = xr.Dataset(fields, attrs=first.attrs)
+    described = [json.loads(ds.attrs["subgrid_names"]) for _, ds in pieces]
+    dims = {normal: old for entry in reversed(described) for normal, old in entry["dims"].items()}
+    result.attrs["subgrid_names"] = json.dumps({**described[0], "dims": dims})
+    return result
+
+
+def require_one_level(pieces: Sequence[tuple[Part, xr.Dataset]], where: str) -> None:
+    """Raise SourceError where a GRIB file holds a variable on several kinds of level and none is selected."""
+    by_name: dict[tuple[str, Any], list[str]] = {}
+    for part, ds in pieces:
+        for name in ds.data_vars:
+            by_name.setdefault((str(name), part.path), []).append(_level(part.ds))
+    repeated = {name: levels for (name, path), levels in by_name.items() if path is not None and len(levels) > 1}
+    if repeated:
+        name, levels = next(iter(repeated.items()))
+        single = sorted({name for name, _ in by_name} - set(repeated))
+        rest = f" On one level only: {', '.join(single)}." if single else ""
+        raise SourceError(
+            f"{where}: the variable {name!r} stands on several kinds of level: {'; '.join(levels)}. Name the variables "
+            f'and the level you want, e.g. select = {{typeOfLevel = "{levels[0].split(" ")[0]}"}}.{rest}'
+        )
+
+
+def _level(ds: xr.Dataset) -> str:
+    """Describe the levels of a GRIB data set, its kind first."""
+    kind = str(ds.coords["typeOfLevel"].item()) if "typeOfLevel" in ds.coords else "unnamed level"
+    if kind not in ds.coords:
+        return kind
+    values = np.atleast_1d(ds[kind].values)
+    return f"{kind} ({', '.join(f'{v:g}' for v in values[:4])}{', ...' if values.size > 4 else ''})"
+
+
+def _field(da: xr.DataArray, grid: axes.Grid) -> xr.Variable:
+    """Give one variable in normal dimension names and order, float32, with the attributes worth keeping."""
+    names = {grid.y_dim: grid.y_name, grid.x_dim: grid.x_name}
+    dims = [names.get(str(dim), str(dim)) for dim in da.dims]
+    var = xr.Variable(dims, da.variable.data, encoding=da.encoding)
+    extra = [dim for dim in dims if dim not in ("valid_time", grid.y_name, grid.x_name)]
+    order = [*(["valid_time"] if "valid_time" in dims else []), *extra, grid.y_name, grid.x_name]
+    attrs = {key: da.attrs[key] for key in _KEPT_ATTRS if da.attrs.get(key, "unknown") != "unknown"}
+    if "scale_factor" in da.encoding:
+        attrs["subgrid_scale_factor"] = float(np.ravel(da.encoding["scale_factor"])[0])
+    return xr.Variable(order, var.transpose(*order).astype(np.float32).data, attrs)
+
+
+def _coords(ds: xr.Dataset, grid: axes.Grid) -> dict[str, xr.Variable]:
+    """Give the horizontal coordinates, times, labels of extra dimensions and the numbers of scalar levels."""
+    degrees = grid.y_name != "projection_y_coordinate"
+    units = ("degrees_north", "degrees_east") if grid.y_name == "latitude" else (grid.units, grid.units)
+    if grid.y_name == "grid_latitude":
+        units = ("degrees", "degrees")
+    coords = {}
+    for name, values, unit, axis in (
+        (grid.y_name, grid.y, units[0], "Y"),
+        (grid.x_name, grid.x, units[1], "X"),
+    ):
+        # A cell number is no projection coordinate, and does not claim to be one.
+        described = {"standard_name": name} if degrees or unit != "1" else {}
+        coords[name] = xr.Variable((name,), values, {**described, "units": unit, "axis": axis})
+    for key, coord in ds.coords.items():
+        name = str(key)
+        label = coord.ndim == 1 and coord.dims == (name,) and name not in (grid.y_dim, grid.x_dim)
+        if label or (coord.ndim == 0 and coord.dtype.kind in "fiuU"):
+            kept = {k: coord.attrs[k] for k in (*_KEPT_ATTRS, "positive", "axis") if k in coord.attrs}
+            coords.setdefault(name, xr.Variable(coord.dims, coord.values, kept))
+    return coords
+
+
+def _grid_mapping(ds: xr.Dataset, names: Sequence[str]) -> str | None:
+    """Give name and attributes of the first grid mapping variable that the fields point to, as JSON."""
+    for name in names:
+        target = ds[name].attrs.get("grid_mapping") or ds[name].encoding.get("grid_mapping")
+        if target in ds.variables:
+            attrs = {
+                str(key): value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+                for key, value in ds[target].attrs.items()
+            }
+            return json.dumps({"name": target, "attrs": attrs})
+    return None
+
+
+def _join(pieces: Sequence[tuple[Part, xr.Dataset]], name: str, where: str) -> xr.DataArray:
+    """Put one variable of several parts together along time."""
+    first_part, first = pieces[0]
+    if len(pieces) == 1:
+        return first[name]
+    timed = ["valid_time" in ds[name].dims for _, ds in pieces]
+    if not any(timed) and all("valid_time" in ds.dims for _, ds in pieces):
+        return first[name]  # a static field that every file of a series repeats
+    if not all(timed):
+        other = pieces[timed.index(False)][0].name
+        raise SourceError(
+            f"{where}: {name!r} occurs in {len(pieces)} files, but in {other} it has no time, so that the files cannot "
+            "be put in order. Add a time coordinate (`cdo settaxis`, `ds.expand_dims(time=[...])`) or name one file."
+        )
+    for part, ds in pieces[1:]:
+        for what, a, b in (
+            ("dimensions", first[name].dims, ds[name].dims),
+            ("units", first[name].attrs.get("units"), ds[name].attrs.get("units")),
+            ("calendar", _calendar(first), _calendar(ds)),
+        ):
+            if a != b:
+                raise SourceError(
+                    f"{where}: {what} of {name!r} differ: {a} in {first_part.name}, {b} in {part.name}. Convert one "
+                    "of the files, or open them apart."
+                )
+    _require_same_coords({p.name: ds[name] for p, ds in pieces}, where, times_too=False)
+    joined = xr.concat(
+        [ds[name] for _, ds in pieces],
+        dim="valid_time",
+        coords="minimal",
+        compat="override",
+        join="override",
+        combine_attrs="override",
+    )
+    values = joined["valid_time"].values
+    order = np.argsort(values, kind="stable")
+    times.require_unique(values[order], f"{where}, {name!r}")
+    return joined if (np.diff(order) == 1).all() else joined.isel(valid_time=order)
+
+
+def _require_same_coords(fields: dict[str, xr.DataArray], where: str, *, times_too: bool = True) -> None:
+    """Raise SourceError, naming two fields, where their times or the labels of a shared dimension differ."""
+    seen: dict[str, tuple[str, np.ndarray]] = {}
+    for name, field in fields.items():
+        for dim in map(str, field.dims[:-2]):
+            if dim not in field.coords or (dim == "valid_time" and not times_too):
+                continue
+            values = field[dim].values
+            other, known = seen.setdefault(dim, (name, values))
+            if known.shape == values.shape and (pd.isnull(known) & pd.isnull(values) | (known == values)).all():
+                continue
+            what = "times" if dim == "valid_time" else f"labels of {dim!r}"
+            a, b = (f"{v.size} ({_text(v[0])} .. {_text(v[-1])})" for v in (known, values))
+            fix = (
+                "Give files that cover the same times for every variable, or open the variables apart."
+                if dim == "valid_time"
+                else f"Select one, e.g. select = {{{dim} = {_text(values[0])}}}, or ask for fewer variables."
+            )
+            raise SourceError(f"{where}: the {what} of {other} and {name} differ: {a} against {b}. {fix}")
+
+
+def _calendar(ds: xr.Dataset) -> str:
+    return str(getattr(ds["valid_time"].values[0], "calendar", "standard"))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, np.datetime64) or hasattr(value, "calendar"):
+        return times.describe_time(value)
+    return f"{value:g}" if isinstance(value, int | float | np.number) else repr(str(value))

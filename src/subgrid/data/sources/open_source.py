@@ -1,0 +1,224 @@
+"""Open gridded fields from files of several kinds, in one form: CF names, north first, lazy, float32."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from subgrid.data.grid import spatial_dims
+from subgrid.data.sources import fields, readers, times
+from subgrid.data.sources.fields import Part
+from subgrid.errors import SourceError, nearest
+
+
+def open_source(
+    source: str | Path | Sequence[str | Path] | xr.Dataset,
+    *,
+    variables: Sequence[str] | None = None,
+    select: Mapping[str, Any] | None = None,
+    start: str | None = None,
+    step: str | None = None,
+) -> xr.Dataset:
+    """Open fields lazily and bring them into the form that everything else here relies on.
+
+    Every data variable is float32 with dims (valid_time, extra dims, y, x): valid_time sorted and without repeats
+    (absent for static fields), y descending, x ascending. (y, x) are latitude and longitude, grid_latitude and
+    grid_longitude, or projection_y_coordinate and projection_x_coordinate. Longitudes (degrees) of a global grid
+    start at 0, those of a region are centred within -180..180. Packed values are unpacked, fill values NaN.
+
+    Args:
+        source: a path, a glob, a list of both, or an open data set. Several files may hold consecutive times,
+            different variables on one grid, or both.
+        variables: names to keep (all fields with both horizontal dims if None); the channels of an .npy file.
+        select: labels to pick along other dimensions, such as {"level": 850} or {"step": 6} (hours).
+        start: time of the first field (ISO), only for .npy.
+        step: time between fields such as "1h", only for .npy.
+
+    Returns:
+        The fields, with attributes ``source``, ``subgrid_names`` (see `restore_names`) and, where the source has
+        one, ``grid_mapping`` (JSON of the mapping variable's name and attributes).
+
+    Raises:
+        SourceError: what is asked for is not there, or cannot be read or put together.
+        GridError: a grid that is not made of two 1-D axes, or grids that differ between files.
+    """
+    if isinstance(variables, str):
+        raise SourceError(f"variables = {variables!r} is one text; give a list of names: [{variables!r}].")
+    with ExitStack() as files:  # closes them if anything below fails
+        parts = _open_parts(source, variables, start, step, files)
+        where = _describe(parts)
+        parts = _select(parts, select or {}, where)
+        wanted = _wanted(parts, variables, where)
+        pieces = [
+            (part, ds)
+            for part in parts
+            if (names := _candidates(part, wanted))
+            and (ds := fields.normalise(part, names, strict=wanted is not None)).data_vars
+        ]
+        if not pieces:
+            dims = ", ".join(sorted({str(dim) for part in parts for dim in part.ds.dims}))
+            raise SourceError(f"{where}: no numeric field to open (dimensions: {dims}). Check what the file holds.")
+        fields.require_one_level(pieces, where)
+        ds = fields.combine(pieces, where)
+        if variables is not None:
+            ds = ds[list(variables)]
+        ds = ds.assign_attrs(source=where)
+        ds.set_close(files.pop_all().close)
+    return ds
+
+
+def restore_names(ds: xr.Dataset) -> xr.Dataset:
+    """Give an output the names, orientation and longitudes of the source that it was made from.
+
+    Args:
+        ds: fields in the form of `open_source`, with its attribute ``subgrid_names``; the grid may be finer.
+
+    Returns:
+        The fields with the source's dimension names, y order and longitude range, and no subgrid_* attributes.
+    """
+    text = ds.attrs.get("subgrid_names")
+    if text is not None:
+        names = json.loads(text)
+        y, x = spatial_dims(ds)
+        if names["y_ascending"]:
+            ds = ds.isel({y: slice(None, None, -1)})
+        if names["west_edge"] is not None:
+            edge = names["west_edge"]
+            # Longitudes are exact again where the source's values were: whole turns are added, nothing else.
+            turns = np.floor((ds[x].values - edge) / 360.0)
+            attrs = ds[x].attrs
+            ds = ds.assign_coords({x: (x, ds[x].values - 360.0 * turns, attrs)}).sortby(x)
+        if names["x_descending"]:
+            ds = ds.isel({x: slice(None, None, -1)})
+        ds = ds.rename({new: old for new, old in names["dims"].items() if new in ds.dims and new != old})
+    ds = ds.copy()
+    mapping = json.loads(ds.attrs.pop("grid_mapping", "null"))
+    for name in ds.variables:
+        ds[name].attrs = {k: v for k, v in ds[name].attrs.items() if not str(k).startswith("subgrid_")}
+    if mapping is not None:
+        for variable in ds.data_vars.values():
+            variable.attrs["grid_mapping"] = mapping["name"]
+        ds[mapping["name"]] = ((), np.int32(0), mapping["attrs"])
+    ds.attrs = {k: v for k, v in ds.attrs.items() if not str(k).startswith("subgrid_")}
+    return ds
+
+
+_COMPONENTS: tuple[tuple[Literal["x", "y"], set[str], str], ...] = (
+    ("x", {"eastward", "x"}, r"\d*u\d*m?n?|uas|ua|uo|usi|ubar|ugrd\w*|u_?wind\w*|tauu|ewss|u_component\w*"),
+    ("y", {"northward", "y"}, r"\d*v\d*m?n?|vas|va|vo|vsi|vbar|vgrd\w*|v_?wind\w*|tauv|nsss|v_component\w*"),
+)
+
+
+def wind_components(ds: xr.Dataset) -> dict[str, Literal["x", "y"]]:
+    """Tell which variables are components of a vector along x (eastward) or y (northward).
+
+    The standard name decides; without one, the GRIB short name or the variable's name does.
+    """
+    found: dict[str, Literal["x", "y"]] = {}
+    for name, variable in ds.data_vars.items():
+        words = set(str(variable.attrs.get("standard_name", "")).split("_")) - {"", "unknown"}
+        labels = (str(variable.attrs.get("GRIB_shortName", "")).lower(), str(name).lower())
+        sides = [
+            side
+            for side, tokens, pattern in _COMPONENTS
+            if (words & tokens if words else any(re.fullmatch(pattern, label) for label in labels))
+        ]
+        if len(sides) == 1:  # a product of both components changes sign with neither name alone
+            found[str(name)] = sides[0]
+    return found
+
+
+def _open_parts(
+    source: Any, variables: Sequence[str] | None, start: str | None, step: str | None, files: ExitStack
+) -> list[Part]:
+    if isinstance(source, xr.Dataset):
+        path = source.encoding.get("source")
+        return [Part(Path(path).name if isinstance(path, str) else "the data set", None, source)]
+    if not isinstance(source, str | Path | Sequence):
+        raise SourceError(
+            f"the source is of type {type(source).__name__}; expected a path, a glob, a list of them or an xarray "
+            "Dataset. Turn a DataArray into one with `.to_dataset(name=...)`."
+        )
+    parts = []
+    for path in readers.find_paths(source):
+        opened = readers.open_path(path, variables=variables, start=start, step=step)
+        for ds in opened:
+            files.callback(ds.close)
+            parts.append(Part(path.name, path, ds))
+    return parts
+
+
+def _describe(parts: list[Part]) -> str:
+    names = list(dict.fromkeys(part.name for part in parts))
+    return names[0] if len(names) == 1 else f"{len(names)} files ({names[0]} .. {names[-1]})"
+
+
+def _select(parts: list[Part], select: Mapping[str, Any], where: str) -> list[Part]:
+    """Pick labels; of parts that hold a variable twice, the one that knows the labels wins."""
+    chosen: list[tuple[Part, set[str]]] = []
+    failed: list[SourceError] = []
+    for part in parts:
+        try:
+            ds, used = times.select_labels(part.ds, select, part.name)
+        except SourceError as error:
+            failed.append(error)
+            continue
+        chosen.append((part._replace(ds=ds), used))
+    used_anywhere = set().union(*(used for _, used in chosen))
+    # A label may be absent from some levels of a GRIB file, but not from all.
+    if failed and (not chosen or not set(select) <= used_anywhere):
+        for key, wanted in select.items():
+            times.require_label([part.ds for part in parts], key, wanted, where)
+        raise failed[0]
+    dims = {str(d) for part in parts for d in (*part.ds.dims, *part.ds.coords)}
+    times.require_used(select, used_anywhere, dims, where)
+    best: dict[str, int] = {}
+    for part, used in chosen:
+        for name in part.ds.data_vars:
+            best[str(name)] = max(best.get(str(name), 0), len(used))
+    kept = []
+    for part, used in chosen:
+        drop = [name for name in part.ds.data_vars if part.ds[name].ndim and len(used) < best[str(name)]]
+        kept.append(part._replace(ds=part.ds.drop_vars(drop)))
+    return kept
+
+
+def _wanted(parts: list[Part], variables: Sequence[str] | None, where: str) -> list[str] | None:
+    if variables is None:
+        return None
+    found = {str(name) for part in parts for name in part.ds.data_vars}
+    missing = [name for name in variables if name not in found]
+    if missing:
+        raise SourceError(f"{where}: no variable {', '.join(map(repr, missing))}.{nearest(missing[0], found)}")
+    repeated = [name for name, count in Counter(variables).items() if count > 1]
+    if repeated:
+        raise SourceError(f"variables names {repeated[0]!r} more than once. Name each variable once.")
+    for part in parts:
+        for name in variables:
+            if name in part.ds and part.ds[name].dtype.kind not in "fiub":
+                raise SourceError(
+                    f"{part.name}: the variable {name!r} holds {part.ds[name].dtype}, not numbers. Ask for fields of "
+                    "numbers only."
+                )
+    return list(variables)
+
+
+def _candidates(part: Part, wanted: list[str] | None) -> list[str]:
+    """Name the variables of a part to normalise: those asked for, else the numeric ones that may be fields."""
+    ds = part.ds
+    if wanted is not None:
+        return [name for name in wanted if name in ds.data_vars]
+    bounds = {str(ds[name].attrs.get("bounds")) for name in ds.variables}
+    return [
+        str(name)
+        for name in ds.data_vars
+        if ds[name].ndim >= 2 and ds[name].dtype.kind in "fiub" and str(name) not in bounds
+    ]

@@ -1,0 +1,306 @@
+"""Open files of each kind that is read, as lazy xarray data sets in the files' own names."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tempfile
+import uuid
+import warnings
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dask.array
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from subgrid.data.sources import times
+from subgrid.errors import ConfigError, SourceError
+
+_KINDS = "NetCDF 3 and 4, Zarr (folder or zipped), GRIB 1 and 2, and .npy of shape (N, C, H, W)"
+
+
+def find_paths(source: str | Path | Sequence[str | Path]) -> list[Path]:
+    """List the files (or Zarr folders) that paths and globs stand for, sorted within each glob.
+
+    Raises:
+        SourceError: a path that does not exist, or a glob that matches nothing.
+    """
+    items = [source] if isinstance(source, str | Path) else list(source)
+    if not items:
+        raise SourceError("the source is an empty list. Name at least one file, folder or glob.")
+    paths: list[Path] = []
+    for item in items:
+        text = str(item)
+        if "://" in text:
+            raise SourceError(
+                f"{text}: addresses are not opened here. Download the file, or open it with xarray and hand over "
+                "the Dataset."
+            )
+        path = Path(text).expanduser()
+        if path.exists():
+            paths.append(path)
+        elif any(sign in text for sign in "*?["):
+            root = Path(path.anchor)
+            found = sorted(hit for hit in root.glob(str(path.relative_to(root))) if hit.suffix != ".idx")
+            if not found:
+                raise SourceError(f"no file matches {text!r}.{_nearest_path(path)}")
+            paths += found
+        else:
+            raise SourceError(f"{text!r} does not exist.{_nearest_path(path)}")
+    return paths
+
+
+def expand(path: str | list[str]) -> str | list[str]:
+    """Fill in `~` and environment variables.
+
+    Raises:
+        ConfigError: for a variable that is not set.
+    """
+    if isinstance(path, list):
+        return [str(expand(p)) for p in path]
+    full = os.path.expandvars(os.path.expanduser(path))  # noqa: PTH111
+    unset = re.search(r"\$\{?(\w+)", full)
+    if unset:
+        raise ConfigError(f"{path}: the environment variable {unset[1]} is not set; set it to the folder of the data.")
+    return full
+
+
+def open_path(path: Path, *, variables: Sequence[str] | None, start: str | None, step: str | None) -> list[xr.Dataset]:
+    """Open one path lazily by what its first bytes say it is; GRIB gives one data set for each kind of level.
+
+    Raises:
+        SourceError: a file of no known kind, or one that its reader cannot open.
+    """
+    if path.is_dir() or zipfile.is_zipfile(path):
+        return [_open_zarr(path)]
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if head.startswith(b"\x93NUMPY"):
+        return [_open_npy(path, variables, start, step)]
+    try:
+        # CDF: classic NetCDF; HDF may follow a user block.
+        if head.startswith(b"CDF") or b"\x89HDF" in head:
+            return [xr.open_dataset(path, engine="netcdf4", cache=False, decode_timedelta=False)]
+        if b"GRIB" in head:
+            return _open_grib(path)
+    except SourceError:
+        raise
+    except Exception as error:
+        # The readers raise whatever their C libraries make of a broken file: OSError, RuntimeError, KeyError...
+        raise SourceError(
+            f"{path.name}: the file could not be opened ({type(error).__name__}: {_one_line(error)}). Check that it "
+            "is complete (`ncdump -h`, `grib_ls`) and that its time units follow CF."
+        ) from error
+    raise SourceError(
+        f"{path.name}: not a kind of file that is read. Readable are {_KINDS}. Convert it (e.g. with `cdo -f nc copy`)"
+        " or open it with xarray and hand over the Dataset."
+    )
+
+
+class _Channel:
+    """One channel of a memory-mapped (N, C, H, W) array, read by slices; dask would copy the map itself."""
+
+    def __init__(self, array: np.ndarray, channel: int) -> None:
+        self.array, self.channel = array, channel
+        self.shape, self.dtype, self.ndim = (array.shape[0], *array.shape[2:]), array.dtype, 3
+
+    def __getitem__(self, key: tuple[Any, ...]) -> np.ndarray:
+        return np.asarray(self.array[:, self.channel][key])
+
+
+def _open_npy(path: Path, variables: Sequence[str] | None, start: str | None, step: str | None) -> xr.Dataset:
+    """Open an array of shape (N, C, H, W) without reading it; rows run north to south as they stand.
+
+    Args:
+        path: the file.
+        variables: names of the C channels.
+        start: time of the first field, ISO.
+        step: time between fields, such as "1h".
+    """
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.ndim != 4 or array.dtype.kind not in "fiu":
+        raise SourceError(
+            f"{path.name}: holds {array.dtype} of shape {array.shape}; expected numbers of shape (N, C, H, W): times, "
+            "variables, rows, columns. Reshape it, e.g. `array[:, None]` for one variable."
+        )
+    missing = [n for n, v in (("variables", variables), ("start", start), ("step", step)) if not v]
+    if missing:
+        raise SourceError(
+            f"{path.name}: an .npy file says nothing of names and times; {', '.join(missing)} must be given. Set e.g. "
+            'variables = ["t2m", "d2m"], start = "2020-01-01T00:00" and step = "1h".'
+        )
+    assert variables  # told apart above
+    assert start
+    assert step
+    count, channels, height, width = array.shape
+    if len(variables) != channels:
+        raise SourceError(
+            f"{path.name}: {channels} channels, but {len(variables)} variables are named "
+            f"({', '.join(variables)}). Name every channel in order."
+        )
+    try:
+        first, delta = pd.Timestamp(start), pd.Timedelta(step)
+        if pd.isna(first) or pd.isna(delta) or delta <= pd.Timedelta(0):
+            raise ValueError("empty or not positive")
+    except ValueError as error:
+        raise SourceError(
+            f"{path.name}: start = {start!r} and step = {step!r} give no times ({_one_line(error)}). Expected an ISO "
+            'time such as "2020-01-01T00:00" and a step such as "1h".'
+        ) from error
+    valid = np.datetime64(first, "ns") + np.arange(count) * np.timedelta64(delta.value, "ns")
+    from_array: Any = dask.array.from_array  # not typed
+    # Named, for else dask would read the file to name it.
+    chunks, token = (max(1, times.BLOCK_VALUES // (height * width)), height, width), uuid.uuid4().hex
+    lazy = [from_array(_Channel(array, c), chunks=chunks, name=f"npy-{token}-{c}") for c in range(channels)]
+    dims = ("valid_time", "projection_y_coordinate", "projection_x_coordinate")
+    return xr.Dataset(
+        {name: (dims, field) for name, field in zip(variables, lazy, strict=True)},
+        coords={
+            "valid_time": valid,
+            # y descends, so that the first row stays the first.
+            dims[1]: (dims[1], np.arange(height, dtype=float)[::-1], {"units": "1"}),
+            dims[2]: (dims[2], np.arange(width, dtype=float), {"units": "1"}),
+        },
+    )
+
+
+def _open_zarr(path: Path) -> xr.Dataset:
+    """Open a Zarr folder or zip, version 2 or 3, also where the one group is a folder inside the zip."""
+    import zarr.storage
+
+    group = ""
+    store: Any = str(path)
+    if path.is_dir():
+        if not any((path / name).exists() for name in (".zgroup", "zarr.json", ".zmetadata")):
+            raise SourceError(
+                f"{path.name}: is a folder, but no Zarr store. Give a glob of the files in it, such as "
+                f"'{path.name}/*.nc'."
+            )
+    else:
+        group = _zipped_group(path)
+        store = zarr.storage.ZipStore(path, mode="r")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # unconsolidated metadata is no trouble here
+            opened: xr.Dataset = xr.open_zarr(
+                store,
+                group=group or None,
+                chunks=None,
+                decode_timedelta=False,
+                # xarray looks for consolidated metadata at the root, also where a group is named.
+                consolidated=False if group else None,
+            )
+            return opened
+    except Exception as error:
+        raise SourceError(
+            f"{path.name}: the Zarr store could not be opened ({type(error).__name__}: {_one_line(error)}). Check that "
+            "it is complete, and that it opens with `xarray.open_zarr`."
+        ) from error
+
+
+def _zipped_group(path: Path) -> str:
+    """Name the one topmost Zarr group in a zip file, "" for its root."""
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    folders = {name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in (".zgroup", "zarr.json")}
+    top = sorted(f for f in folders if not any(f != g and (f"{f}/".startswith(f"{g}/") or not g) for g in folders))
+    if len(top) == 1:
+        return top[0]
+    if top:
+        raise SourceError(
+            f"{path.name}: the zip holds {len(top)} Zarr groups ({', '.join(top[:5])}); one was expected. Unzip it and "
+            "name the group's folder."
+        )
+    raise SourceError(
+        f"{path.name}: the zip holds no Zarr group (no .zgroup or zarr.json in it). Unzip it and name the files."
+    )
+
+
+def _open_grib(path: Path) -> list[xr.Dataset]:
+    """Open a GRIB file, as one data set for each set of fields that share levels and times."""
+    try:
+        import cfgrib
+    except Exception as error:  # cfgrib raises RuntimeError where the eccodes library is missing
+        raise SourceError(
+            f'{path.name}: reading GRIB needs cfgrib and eccodes. Install them: pip install "subgrid[grib]".'
+        ) from error
+    options: dict[str, Any] = {"cache": False, "decode_timedelta": False}
+    try:
+        # By default cfgrib leaves out, with no more than a log line, what does not fit the first variable.
+        strict = {"indexpath": "", "errors": "raise"}
+        found = [xr.open_dataset(path, engine="cfgrib", backend_kwargs=strict, **options)]
+    except ValueError:
+        # cfgrib now scans the file once for each set of levels; an index spares that, but must not lie
+        # beside the data.
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # cfgrib's own calls of xarray.merge
+            index = {"indexpath": f"{folder}/{{short_hash}}.idx"}
+            found = cfgrib.open_datasets(str(path), backend_kwargs=index, **options)
+    return [_grib_axes(ds) for ds in found]
+
+
+def _grib_axes(ds: xr.Dataset) -> xr.Dataset:
+    """Name the type of level, and give projected and rotated grids the 1-D axes that cfgrib leaves out."""
+    attrs: Mapping[str, Any] = next(iter(ds.data_vars.values())).attrs if ds.data_vars else {}
+    if "GRIB_typeOfLevel" in attrs:
+        ds = ds.assign_coords(typeOfLevel=attrs["GRIB_typeOfLevel"])
+    kind = attrs.get("GRIB_gridType", "")
+    if not {"y", "x"} <= set(ds.dims):
+        return ds
+    rows, columns = np.arange(ds.sizes["y"]), np.arange(ds.sizes["x"])
+    down = 1 if attrs.get("GRIB_jScansPositively") else -1
+    right = -1 if attrs.get("GRIB_iScansNegatively") else 1
+    mapping: dict[str, Any] = {}
+    if kind == "rotated_ll" and "GRIB_latitudeOfSouthernPoleInDegrees" in attrs:
+        y = attrs["GRIB_latitudeOfFirstGridPointInDegrees"] + down * rows * attrs["GRIB_jDirectionIncrementInDegrees"]
+        x = (
+            attrs["GRIB_longitudeOfFirstGridPointInDegrees"]
+            + right * columns * attrs["GRIB_iDirectionIncrementInDegrees"]
+        )
+        names, units = ("grid_latitude", "grid_longitude"), "degrees"
+        mapping = {
+            "grid_mapping_name": "rotated_latitude_longitude",
+            "grid_north_pole_latitude": -attrs["GRIB_latitudeOfSouthernPoleInDegrees"],
+            "grid_north_pole_longitude": (attrs["GRIB_longitudeOfSouthernPoleInDegrees"] + 360.0) % 360.0 - 180.0,
+        }
+    elif kind in ("lambert", "polar_stereographic", "mercator") and "GRIB_DxInMetres" in attrs:
+        # Distances from the first cell: the increments hold in the plane, the origin is not needed.
+        y = down * rows * float(attrs.get("GRIB_DyInMetres", attrs["GRIB_DxInMetres"]))
+        x = right * columns * float(attrs["GRIB_DxInMetres"])
+        names, units = ("projection_y_coordinate", "projection_x_coordinate"), "m"
+    else:
+        return ds
+    ds = ds.drop_vars(["latitude", "longitude"], errors="ignore").assign_coords(
+        y=("y", y, {"standard_name": names[0], "units": units}),
+        x=("x", x, {"standard_name": names[1], "units": units}),
+    )
+    if mapping:
+        for variable in ds.data_vars.values():
+            variable.attrs["grid_mapping"] = "rotated_pole"
+        ds["rotated_pole"] = ((), 0, mapping)
+    return ds
+
+
+def _nearest_path(path: Path) -> str:
+    """Say what in the folder resembles a path that is not there."""
+    folder = path.parent
+    while any(sign in str(folder) for sign in "*?["):
+        folder = folder.parent
+    if not folder.is_dir():
+        return f" The folder {str(folder)!r} does not exist either: check the path."
+    names = sorted(entry.name for entry in folder.iterdir())
+    close = [name for name in names if name.startswith(path.name)]
+    close = close or difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
+    if close:
+        return f" Did you mean {str(folder / close[0])!r}?"
+    return f" The folder {str(folder)!r} holds {', '.join(names[:5]) or 'nothing'}{', ...' if len(names) > 5 else ''}."
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else f"{text[:197]}..."

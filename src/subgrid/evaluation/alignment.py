@@ -1,0 +1,223 @@
+"""Predictions and truth brought to the same variables, cells, units and times, or refused with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pandas as pd
+import xarray as xr
+
+from subgrid.data.grid import check_nesting, refine_axis, same_axis, spatial_dims
+from subgrid.data.sources.units import plain_units
+from subgrid.errors import ConfigError, GridError, SourceError
+
+MEMBER = "realization"
+TIME = "valid_time"
+Say = Callable[[str], None]
+
+
+def shared_variables(
+    truth: xr.Dataset, predictions: Mapping[str, xr.Dataset], wanted: Sequence[str] | None, say: Say
+) -> list[str]:
+    """Name the variables that all have at times.
+
+    Args:
+        truth: normalised fields.
+        predictions: likewise, by name.
+        wanted: variables that must be among them; None says which are left out instead.
+        say: called with what is left out.
+
+    Raises:
+        SourceError: none in common, or one that is wanted and has no times.
+    """
+    every = {"reference": truth, **predictions}
+    held = {name: [str(v) for v in fields.data_vars if TIME in fields[v].dims] for name, fields in every.items()}
+    shared = [v for v in held["reference"] if all(v in names for names in held.values())]
+    missing = [v for v in wanted or () if v not in shared]
+    if missing:
+        where = next(name for name, names in held.items() if missing[0] not in names)
+        raise SourceError(f"{where}: {missing[0]} has no time; give it one, e.g. xarray's expand_dims(time=[...]).")
+    if not shared:
+        lists = "; ".join(f"{name}: {', '.join(names) or 'none with times'}" for name, names in held.items())
+        raise SourceError(f"no variable in common: {lists}. Rename one, or give single fields a time.")
+    others = sorted({v for names in held.values() for v in names} - set(shared))
+    if others:
+        say(f"not in all files and left out: {', '.join(others)}")
+    return shared
+
+
+def align(
+    truth: xr.Dataset, predictions: Mapping[str, xr.Dataset], shared: Sequence[str], say: Say
+) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
+    """Bring all to the reference's grid and the times in common, in order of time.
+
+    Args:
+        truth: normalised fields, one a time.
+        predictions: likewise by name; members along `realization`.
+        shared: variables to keep.
+        say: called with how many times are left out, and of which.
+
+    Returns:
+        The truth, and the predictions by name; lazy.
+
+    Raises:
+        GridError: another grid.
+        SourceError: another dimension, other units, another calendar, no time in common.
+    """
+    dims = spatial_dims(truth)
+    for name, fields in predictions.items():
+        _check_grid(name, fields, truth, dims)
+        for variable in shared:
+            _check_dims(name, fields[variable], (TIME, MEMBER, *dims))
+            _check_units(name, fields[variable], truth[variable])
+        _check_members(name, fields, shared)
+    for variable in shared:
+        _check_dims("reference", truth[variable], (TIME, *dims))
+    every = {"reference": truth, **predictions}
+    times = _common_times(every)
+    for name, fields in every.items():
+        missing = fields.sizes[TIME] - len(times)
+        if missing:
+            say(f"{name}: {missing} of its {fields.sizes[TIME]} times are not in all files and are left out")
+    names = list(shared)
+    exact = {d: truth[d] for d in dims if d in truth.coords}
+    chosen = {name: fields[names].sel({TIME: times}).assign_coords(exact) for name, fields in predictions.items()}
+    return truth[names].sel({TIME: times}), chosen
+
+
+def align_coarse(coarse: xr.Dataset, truth: xr.Dataset, factor: int) -> xr.Dataset:
+    """Check that the input nests in the truth's grid, and take it at the truth's times.
+
+    Args:
+        coarse: normalised fields, one a time, of the truth's variables.
+        truth: as `align` gives it.
+        factor: fine cells per coarse cell along an axis.
+
+    Raises:
+        GridError: cells that do not nest.
+        SourceError: another dimension, other units, a time that is not there.
+    """
+    dims = spatial_dims(truth)
+    for d in dims:
+        if d not in coarse.dims or coarse.sizes[d] * factor != truth.sizes[d]:
+            raise GridError(
+                f"coarse: {_axis(coarse, d)} along {d}, expected {truth.sizes[d]} / {factor}; give the factor and the "
+                "input of this super-resolution."
+            )
+    if not all(same_axis(refine_axis(coarse[d], factor), truth[d].values) for d in dims):  # half cells on a pole
+        check_nesting(coarse, truth, factor)
+    for variable in map(str, truth.data_vars):
+        if TIME not in coarse[variable].dims:
+            raise SourceError(f"coarse: {variable} has no time; give the input at the times of the prediction.")
+        _check_dims("coarse", coarse[variable], (TIME, *dims))
+        _check_units("coarse", coarse[variable], truth[variable])
+    _check_calendars({"reference": truth, "coarse": coarse})
+    missing = truth.indexes[TIME].difference(coarse.indexes[TIME])
+    if len(missing):
+        raise SourceError(
+            f"coarse: {len(missing)} of the {truth.sizes[TIME]} times that are compared are missing, the first {missing[0]}; "
+            "give the input of all times."
+        )
+    return coarse.sel({TIME: truth.indexes[TIME]})
+
+
+def _common_times(every: Mapping[str, xr.Dataset]) -> pd.Index:
+    """The times that all have, ascending."""
+    _check_calendars(every)
+    indexes = [fields.indexes[TIME] for fields in every.values()]
+    times = indexes[0]
+    for index in indexes[1:]:
+        times = times.intersection(index)
+    if len(times) == 0:
+        spans = "; ".join(f"{name}: {_span(fields)}" for name, fields in every.items())
+        raise SourceError(f"no time in common: {spans}. Check the files' periods and time units.")
+    return times.sort_values()
+
+
+def _check_calendars(every: Mapping[str, xr.Dataset]) -> None:
+    found = {name: str(fields[TIME].dt.calendar) for name, fields in every.items()}
+    if len(set(found.values())) > 1:
+        said = "; ".join(f"{name}: {calendar}" for name, calendar in found.items())
+        raise SourceError(f"the calendars differ ({said}); convert the times of one, e.g. xarray's convert_calendar.")
+
+
+def _check_grid(name: str, fields: xr.Dataset, truth: xr.Dataset, dims: tuple[str, str]) -> None:
+    for d in dims:
+        if d not in fields.dims or not same_axis(fields[d].values, truth[d].values):
+            raise GridError(
+                f"{name}: its grid differs from the reference's along {d} ({_axis(fields, d)}, expected "
+                f"{_axis(truth, d)}); regrid one of them first."
+            )
+
+
+def _check_dims(name: str, field: xr.DataArray, allowed: Sequence[str]) -> None:
+    extra = [str(d) for d in field.dims if d not in allowed]
+    if extra:
+        raise SourceError(
+            f"{name}: {field.name} has the dimension {extra[0]} ({field.sizes[extra[0]]} labels), expected "
+            f"{', '.join(allowed)}; pick one label of it first, e.g. xarray's isel({extra[0]}=0)."
+        )
+
+
+def _check_units(name: str, field: xr.DataArray, truth: xr.DataArray) -> None:
+    units = [str(one.attrs.get("units", "")) for one in (field, truth)]
+    if all(units) and plain_units(units[0]) != plain_units(units[1]):
+        raise SourceError(
+            f"{name}: {field.name} is in {units[0]!r}, the reference in {units[1]!r}; convert one of them first."
+        )
+
+
+def _check_members(name: str, fields: xr.Dataset, shared: Sequence[str]) -> None:
+    single = [v for v in shared if MEMBER in fields.dims and MEMBER not in fields[v].dims]
+    if single and len(single) < len(shared):
+        raise SourceError(f"{name}: {single[0]} has no members though other variables have; score them apart.")
+
+
+def check_ensembles(predictions: Mapping[str, xr.Dataset]) -> int:
+    """Give the number of members, 1 of single fields.
+
+    Raises:
+        ConfigError: systems of which some have more members than others.
+    """
+    sizes = {name: fields.sizes.get(MEMBER, 1) for name, fields in predictions.items()}
+    if len(set(sizes.values())) > 1:
+        said = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise ConfigError(
+            f"members differ ({said}): scores of ensembles favour the larger one. Score ensembles of one size together, "
+            "and single fields on their own."
+        )
+    return next(iter(sizes.values()))
+
+
+def wind_pair(kinds: Mapping[str, str], units: Mapping[str, str]) -> tuple[str, str] | None:
+    """Choose the eastward and the northward component of one wind.
+
+    Args:
+        kinds: `x` or `y` by variable, as `wind_components` gives them.
+        units: by variable; a pair is a wind only in m s-1, or where nothing is said.
+
+    Returns:
+        Of several winds the first whose components differ by `u` and `v`, `x` and `y`, or `eastward` and `northward` in
+        their names alone; None where there is none.
+    """
+    speeds = {name for name in kinds if plain_units(units.get(name, "")) in ("m s-1", "1", "")}
+    east, north = ([name for name, kind in kinds.items() if kind == side and name in speeds] for side in "xy")
+    if len(east) == len(north) == 1:
+        return east[0], north[0]
+    for name in east:
+        for one, other in (("u", "v"), ("U", "V"), ("x", "y"), ("eastward", "northward")):
+            if (partner := name.replace(one, other, 1)) in north:
+                return name, partner
+    return None
+
+
+def _axis(fields: xr.Dataset, d: str) -> str:
+    """An axis in words."""
+    if d not in fields.dims:
+        return f"it has {', '.join(map(str, fields.dims))}"
+    return f"{fields.sizes[d]} cells from {float(fields[d][0]):g} to {float(fields[d][-1]):g}"
+
+
+def _span(fields: xr.Dataset) -> str:
+    index = fields.indexes[TIME]
+    return f"{index.min()} to {index.max()}"

@@ -1,0 +1,83 @@
+"""Fields out of noise: the use of an unconditional generator."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from subgrid.data.grid import spatial_dims
+from subgrid.errors import RunError
+from subgrid.inference.super_resolve import draw_fields, pick_device
+from subgrid.io.output import check_target, write_fields
+from subgrid.networks import Weights, describe_weights, load_generator
+from subgrid.run import Run, load_run
+
+
+def sample(
+    run: str | Path,
+    out: str | Path | None = None,
+    *,
+    num: int = 16,
+    seed: int = 0,
+    weights: Weights = "last",
+    overwrite: bool = False,
+) -> xr.Dataset:
+    """Draw fields from a trained unconditional generator.
+
+    Args:
+        run: the run directory of a system that draws from noise, such as `gan`.
+        out: `.nc` or `.zarr` to write; without it the fields come back only.
+        num: how many fields.
+        seed: of the noise; the first fields of a longer draw are those of a shorter one.
+        weights: `last`, `best` or `content`.
+        overwrite: replace `out` if it exists.
+
+    Returns:
+        Each variable as (realization, y, x) in physical units, in memory. The fields have the coordinates of the training
+        domain where a patch covers it; smaller patches were drawn from anywhere in it, so their axes count cells.
+
+    Raises:
+        RunError: if the run refines coarse fields, or is missing; if `num` is not positive; if `out` is there already.
+    """
+    opened = load_run(run)
+    if opened.config.conditional:
+        raise RunError(
+            f"{opened.path} is a {opened.config.system}, which refines coarse fields; use `subgrid downscale` with some. Only "
+            "systems that draw from noise, such as gan, can be sampled."
+        )
+    if num < 1:
+        raise RunError(f"num: got {num}, expected at least 1 field.")
+    if seed < 0:
+        raise RunError(f"seed: got {seed}, expected 0 or more.")
+    target = None if out is None else check_target(Path(out), overwrite)
+    generator = load_generator(opened, weights).to(pick_device())
+    fields = as_dataset(opened, opened.scaling.unscale(draw_fields(generator, num, (seed,))))
+    fields.attrs = {
+        "title": f"Fields drawn from noise by {opened.config.system}",
+        "history": f"{datetime.now(UTC).isoformat(timespec='seconds')} subgrid {version('subgrid')}: {num} fields drawn from "
+        f"noise of seed {seed} by {opened.config.system} ({describe_weights(weights, None)}, trained on data "
+        f"{opened.provenance['fingerprint'][:12]})",
+        "Conventions": "CF-1.11",
+    }
+    if target is not None:
+        write_fields(fields, target)
+    return fields
+
+
+def as_dataset(run: Run, fields: np.ndarray) -> xr.Dataset:
+    """Fields (n, c, y, x) in physical units with names, units and coordinates."""
+    y, x = spatial_dims(run.grid)
+    whole = run.patch_shape == (run.grid.sizes[y], run.grid.sizes[x])
+    members = ("realization", np.arange(len(fields)), {"standard_name": "realization"})
+    coords = {"realization": members} | ({d: run.grid[d] for d in (y, x)} if whole else {})
+    dims = ("realization", y, x) if whole else ("realization", "row", "column")
+    out = xr.Dataset(coords=coords)
+    for i, name in enumerate(run.variables):
+        known = run.statistics[name]
+        attrs = {key: known[key] for key in ("units", "long_name", "standard_name") if known.get(key)}
+        out[name] = (dims, fields[:, i], attrs)
+    return out

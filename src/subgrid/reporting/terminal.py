@@ -1,0 +1,101 @@
+"""Scores on the screen: the main ones, with intervals, the best marked and what cannot be told apart from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+
+from subgrid.scores.score_table import ALL, BEST, TIED
+
+MAIN = (
+    "psnr", "ssim", "rmse", "mae", "bias", "correlation", "high_wavenumber_power_ratio", "log_spectral_distance",
+    "histogram_overlap", "quantile_error_0.99", "crps", "spread_skill_ratio", "vector_rmse", "direction_error",
+    "consistency_rmse",
+)  # fmt: skip
+MARKS = {BEST: "*", TIED: "~"}
+
+
+def show_scores(scores: pd.DataFrame, *, every: bool = False) -> None:
+    """Print a table, systems across; on a terminal too narrow intervals under their values, or systems one below another.
+
+    Names and numbers are never broken. Where the output is no terminal, lines are as long as they need be.
+
+    Args:
+        scores: as `evaluate` and `score` give them; columns `lower`, `upper`, `standing`, `group` may be missing.
+        every: all scores and groups, not the main ones of all times and cells alone.
+    """
+    absent: dict[str, Any] = {"lower": math.nan, "upper": math.nan, "standing": "", "group": ALL}
+    full = scores.assign(**{name: value for name, value in absent.items() if name not in scores})
+    main = full.score.isin(MAIN) & (full.group == ALL)
+    shown = full if every or "group" not in scores or not main.any() else full[main]  # sets of fields have few scores
+    console = Console()
+    _print_whole(console, shown)
+    if shown.standing.isin([BEST]).any():
+        console.print(
+            "* best    ~ not told apart from it, in pairs over the same times    (lower .. upper)",
+            markup=False,
+            soft_wrap=True,
+        )
+    if len(shown) < len(full):
+        left = len(full) - len(shown)
+        console.print(
+            f"{left} more rows, and how each score is defined: in the file, or with --all", markup=False, soft_wrap=True
+        )
+        return
+    for score, convention in shown.drop_duplicates("score")[["score", "convention"]].itertuples(index=False):
+        console.print(f"{score}: {convention}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_whole(console: Console, shown: pd.DataFrame) -> None:
+    """The first layout that fits; the widest one where nothing limits the width."""
+    layouts = [_across(shown, " "), _across(shown, "\n"), _below(shown)]
+    widths = [Measurement.get(console, console.options.update(max_width=10_000), one).maximum for one in layouts]
+    fitting = [i for i, width in enumerate(widths) if width <= console.width or not console.is_terminal]
+    chosen = fitting[0] if fitting else len(layouts) - 1
+    console.width = max(console.width, widths[chosen])  # too narrow for any: lines long rather than broken
+    console.print(layouts[chosen])
+
+
+def _across(shown: pd.DataFrame, between: str) -> Table:
+    """A row a score, a column a system; `between` stands between value and interval."""
+    systems = [str(system) for system in dict.fromkeys(shown.system)]
+    grouped = shown.group.nunique() > 1
+    table = Table(box=None)
+    for name in ("variable", "score", *(["group"] if grouped else []), *systems, "units"):
+        table.add_column(name, no_wrap=True)
+    for (variable, score, group), units, by_system in _rows(shown):
+        cells = [between.join(filter(None, by_system.get(system, ("", "")))) for system in systems]
+        table.add_row(variable, score, *([group] if grouped else []), *cells, units)
+    return table
+
+
+def _below(shown: pd.DataFrame) -> Table:
+    """A heading a score, a row a system."""
+    table = Table(box=None)
+    for name in ("score, system", "value", "lower .. upper"):
+        table.add_column(name, no_wrap=True)
+    for (variable, score, group), units, by_system in _rows(shown):
+        table.add_row(" ".join([variable, score, *([] if group == ALL else [group]), "" if units == "1" else units]))
+        for system, cells in by_system.items():
+            table.add_row(f"  {system}", *cells)
+    return table
+
+
+def _rows(shown: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], str, dict[str, tuple[str, str]]]]:
+    """(variable, score, group), units, and each system's value and interval."""
+    for (variable, score, group), rows in shown.groupby(["variable", "score", "group"], sort=False):
+        cells = {str(row["system"]): _cell(row) for row in rows.to_dict("records")}
+        yield (str(variable), str(score), str(group)), str(rows.units.iloc[0]), cells
+
+
+def _cell(row: Mapping[Any, object]) -> tuple[str, str]:
+    """Value with its mark, and the interval or nothing."""
+    value, lower, upper = (float(str(row[name])) for name in ("value", "lower", "upper"))
+    mark = MARKS.get(str(row["standing"]), "")
+    return f"{value:.4g}{mark}", "" if math.isnan(lower) else f"({lower:.4g} .. {upper:.4g})"

@@ -1,0 +1,323 @@
+"""Intervals of scores over time, by a moving-block bootstrap of their parts.
+
+Neighbouring times are alike, so a week of hourly fields says far less than 168 independent ones. Whole blocks
+of neighbouring times are therefore drawn with replacement, and the score is finished anew for each draw.
+
+The blocks are windows of `block` times slid over each unbroken run of times, beginning before its first time
+and ending after its last, and cut to the run: every time lies in the same number of windows, none reaches
+across a break, and a run shorter than a block is one window. Blocks alone make intervals too narrow: with
+autocorrelation 0.8 and 100 times they cover 79 % where 95 % is promised. Three rules mend it:
+
+1. Fewer blocks are drawn than fill the series, so that resamples vary as the score itself does. How many is
+   what an autoregressive series with the lag-one correlation of this one would need, exactly; the correlation
+   is corrected for its bias (Kendall 1954) and taken one standard error high, as too small is the worse mistake.
+2. Fewer again, so that the quantiles are Student's and not the normal's: the variance was estimated from few
+   blocks. The degrees of freedom are those of a mean of squares of overlapping windows, from their kurtosis.
+3. The percentiles are accelerated for skewness (Efron 1987), and the resamples shifted by their own bias.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse, stats
+
+from subgrid.errors import ConfigError, GridError
+from subgrid.scores.block_length import IntArray, autocovariance, automatic_length, check_parts
+from subgrid.scores.checks import FloatArray
+
+Finish = Callable[[FloatArray], FloatArray]
+
+MINIMUM_TIMES = 15
+_MINIMUM_DRAWS = 1.0
+_FEWEST_DRAWS = 4.0
+_MAXIMUM_CORRELATION = 0.97
+_MAXIMUM_ACCELERATION = 0.25
+_ROUNDING = 1e-13
+# Draws held at once; the result does not depend on it.
+_CHUNK_DRAWS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A score with the interval that its times allow.
+
+    Attributes:
+        value: the score of all times.
+        lower: lower end, in the score's units; NaN where no interval can be given.
+        upper: upper end, likewise.
+        block: length of the blocks, in times; 0 where none were drawn.
+        reason: why there is no interval, or None.
+    """
+
+    value: float
+    lower: float
+    upper: float
+    block: int
+    reason: str | None = None
+
+    @property
+    def told_apart(self) -> bool | None:
+        """Of a difference: whether the interval leaves 0 out; None where there is none."""
+        return None if math.isnan(self.lower) else not self.lower <= 0 <= self.upper
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """The blocks to draw from: what each sums to, and of how many times."""
+
+    sums: FloatArray  # (num_windows, num_parts), deviations from the mean
+    influence: FloatArray  # (num_windows,)
+    times: FloatArray  # (num_windows,)
+    rounding: FloatArray  # (num_parts,), below which a mean is 0
+
+
+def intervals(
+    parts: FloatArray,
+    finish: Finish,
+    *,
+    level: float = 0.95,
+    block: int | None = None,
+    num_resamples: int = 1000,
+    seed: int = 0,
+    breaks: ArrayLike | None = None,
+) -> Interval:
+    """Give a score with a confidence interval.
+
+    The same parts, finish and seed give the same interval. In simulations with autocorrelation 0, 0.5 and 0.8
+    and 100 to 400 times a 95 % interval covers 90 to 98 %; docs/verification.md has the table.
+
+    Args:
+        parts: (time, num_parts), in order of time.
+        finish: mean parts (..., num_parts) to scores (...).
+        level: the share of such intervals that should hold the truth, between 0 and 1.
+        block: length of the blocks, in times; None takes `block_length` of the score's influence values.
+        num_resamples: how often to draw, 100 or more.
+        seed: of the draws.
+        breaks: indices of the times that begin a new run after a gap, as `subgrid.scores.block_length.find_breaks` gives them.
+
+    Returns:
+        The interval. Without one, and a reason, where the times are fewer than 15 or too persistent, or the
+        score is not finite.
+
+    Raises:
+        ConfigError: a level, block or number of resamples that cannot be used.
+        GridError: parts that are not (time, num_parts) with at least one of each; breaks outside them.
+        SourceError: parts that are not finite.
+
+    References:
+        Kuensch (1989), Annals of Statistics 17, 1217-1241, doi:10.1214/aos/1176347265 (blocks). Efron (1987),
+        Journal of the American Statistical Association 82, 171-185, doi:10.1080/01621459.1987.10478410
+        (acceleration). Kendall (1954), Biometrika 41, 403-404, doi:10.1093/biomet/41.3-4.403 (bias of the
+        lag-one correlation).
+    """
+    values, starts = check_parts(parts, breaks)
+    check_options(level, block, num_resamples, len(values))
+    with np.errstate(all="ignore"):
+        mean = values.mean(axis=0)
+        value = float(finish(mean))
+        none = Interval(value, math.nan, math.nan, 0)
+        if len(values) < MINIMUM_TIMES:
+            return replace(none, reason=f"{len(values)} times; an interval takes {MINIMUM_TIMES} or more")
+        # A constant part leaves zero here and not rounding.
+        deviations = np.where(np.ptp(values, axis=0) == 0, 0.0, values - mean)
+        influence = _influence(deviations, mean, finish)
+        if not (math.isfinite(value) and np.isfinite(influence).all()):
+            return replace(none, reason="the score is not finite for all times or without one of them")
+        length = automatic_length(influence, starts) if block is None else block
+        windows = _windows(values, deviations, influence, starts, length)
+        tail = _student(windows, len(values), level)
+        num_draws = _num_draws(windows, influence, starts) / tail**2
+        while num_draws < _FEWEST_DRAWS and length > 1 and block is None:
+            # Shorter blocks, of which more are drawn: the spread stays, and the resamples differ.
+            length = (length + 1) // 2
+            windows = _windows(values, deviations, influence, starts, length)
+            num_draws = _num_draws(windows, influence, starts) / tail**2
+        if num_draws < _MINIMUM_DRAWS:
+            return replace(none, reason="the times are too persistent: together they hold less than one block")
+        scores = _resample(windows, mean, finish, num_draws, num_resamples, seed)
+        if not np.isfinite(scores).all():
+            return replace(none, reason="the score is not finite for some of the resampled times")
+    lower, upper = np.quantile(scores, _percentiles(windows.influence, num_draws, level)) - np.mean(scores - value)
+    return Interval(value, min(float(lower), value), max(float(upper), value), length)
+
+
+def paired(
+    parts_a: FloatArray,
+    parts_b: FloatArray,
+    finish: Finish,
+    *,
+    best: float | None = None,
+    level: float = 0.95,
+    block: int | None = None,
+    num_resamples: int = 1000,
+    seed: int = 0,
+    breaks: ArrayLike | None = None,
+) -> Interval:
+    """Give the difference of two systems' scores, a minus b, with a confidence interval.
+
+    Both are drawn with the same blocks, so that hard and easy times cancel: two systems may be told apart
+    although their own intervals overlap. Where the interval holds 0 they cannot be told apart.
+
+    Args:
+        parts_a: of the one system, (time, num_parts), in order of time.
+        parts_b: of the other, at the same times.
+        finish: mean parts (..., num_parts) to scores (...).
+        best: the score of a perfect prediction; then the difference is that of the distances from it, ``|a -
+            best| - |b - best|``, below 0 where a is better. None takes the scores as they are.
+        level: as for `intervals`.
+        block: as for `intervals`.
+        num_resamples: as for `intervals`.
+        seed: as for `intervals`.
+        breaks: as for `intervals`.
+
+    Returns:
+        The interval of the difference, in the score's units.
+
+    Raises:
+        ConfigError: as `intervals`.
+        GridError: as `intervals`, and two systems whose parts differ in shape.
+        SourceError: as `intervals`.
+    """
+    if np.shape(parts_a) != np.shape(parts_b):
+        raise GridError(
+            f"parts of the two systems have shapes {np.shape(parts_a)} and {np.shape(parts_b)}; expected the same "
+            "(time, num_parts). Score both on the same times."
+        )
+
+    def difference(mean: FloatArray) -> FloatArray:
+        num_parts = mean.shape[-1] // 2
+        a, b = finish(mean[..., :num_parts]), finish(mean[..., num_parts:])
+        return a - b if best is None else np.abs(a - best) - np.abs(b - best)
+
+    both = np.concatenate([np.asarray(parts_a, np.float64), np.asarray(parts_b, np.float64)], axis=-1)
+    return intervals(both, difference, level=level, block=block, num_resamples=num_resamples, seed=seed, breaks=breaks)
+
+
+def check_options(level: float, block: int | None, num_resamples: int, num_times: int) -> None:
+    """Refuse options of `intervals` that cannot be used; parts are not needed to tell.
+
+    Args:
+        level: as for `intervals`.
+        block: as for `intervals`.
+        num_resamples: as for `intervals`.
+        num_times: how many there are.
+
+    Raises:
+        ConfigError: a level, block or number of resamples that cannot be used.
+    """
+    if not 0 < level < 1:
+        raise ConfigError(f"level is {level}; expected a share between 0 and 1, such as 0.95.")
+    if num_resamples < 100:
+        raise ConfigError(f"num_resamples is {num_resamples}; expected 100 or more, 1000 for a 95 % interval.")
+    longest = max(1, num_times // 3)
+    if block is not None and not 1 <= block <= longest and num_times >= MINIMUM_TIMES:
+        raise ConfigError(
+            f"block is {block} times; expected 1 to {longest}, a third of the {num_times} times. Leave it out to "
+            "have it estimated."
+        )
+
+
+def _influence(deviations: FloatArray, mean: FloatArray, finish: Finish) -> FloatArray:
+    """How much each time moves the score: the score with that time counted once more, less the score, times n + 1.
+
+    A mean of parts stays a possible mean that way, where a gradient's step could leave them (a negative square).
+    """
+    weight = len(deviations) + 1
+    moved = finish(mean + deviations / weight) - finish(mean)
+    return np.asarray((moved - moved.mean()) * weight, np.float64)
+
+
+def _windows(
+    values: FloatArray, deviations: FloatArray, influence: FloatArray, starts: IntArray, length: int
+) -> _Windows:
+    num_times, num_parts = deviations.shape
+    running = np.zeros((num_times + 1, num_parts + 1))  # in place: of ten years of hours a copy is large
+    np.cumsum(deviations, axis=0, out=running[1:, :-1])
+    np.cumsum(influence, out=running[1:, -1])
+    begins, ends = [], []
+    for first, after in zip(starts, np.append(starts[1:], len(deviations)), strict=True):
+        end = np.arange(first + 1, after + length)
+        begins.append(np.maximum(end - length, first))
+        ends.append(np.minimum(end, after))
+    begin, end = np.concatenate(begins), np.concatenate(ends)
+    sums = running[end] - running[begin]
+    return _Windows(sums[:, :-1], sums[:, -1], (end - begin).astype(np.float64), _ROUNDING * np.abs(values).max(axis=0))
+
+
+def _num_draws(windows: _Windows, influence: FloatArray, starts: IntArray) -> float:
+    """How many windows vary as the score does: rule 1 of the module."""
+    num_times, times = len(influence), windows.times
+    correlation = _persistence(influence, starts)
+    runs = np.diff(np.append(starts, num_times))
+    of_mean = float(runs @ _inflation(correlation, runs)) / num_times**2
+    of_window = float(np.mean(times * _inflation(correlation, times)) - np.mean(times**2) * of_mean)
+    return of_window / float(np.mean(times)) ** 2 / of_mean
+
+
+def _student(windows: _Windows, num_times: int, level: float) -> float:
+    """Student's quantile over the normal's: rule 2 of the module."""
+    squares = windows.influence**2
+    kurtosis = max(3.0, float(np.mean(squares**2) / np.mean(squares) ** 2)) if squares.any() else 3.0
+    overlap = 1.5 if windows.times.max() > 1 else 1.0
+    freedom = max(2.0, overlap * num_times / float(np.mean(windows.times)) * 2 / (kurtosis - 1) - 1)
+    tail = 0.5 + level / 2
+    return float(stats.t.ppf(tail, freedom) / stats.norm.ppf(tail))
+
+
+def _persistence(influence: FloatArray, starts: IntArray) -> float:
+    """Lag-one correlation, corrected for bias and taken one standard error high, between 0 and 0.97."""
+    zero, one = autocovariance(influence, starts, 1)
+    found = one / zero if zero > 0 else 0.0
+    num_times = len(influence)
+    unbiased = min(found + (1 + 3 * found) / num_times, 1.0)
+    return float(np.clip(unbiased + math.sqrt((1 - unbiased**2) / num_times), 0.0, _MAXIMUM_CORRELATION))
+
+
+def _inflation(correlation: float, num_times: NDArray[np.floating | np.integer]) -> FloatArray:
+    """Variance of the mean of num_times values of an AR(1) series, over that of as many independent ones."""
+    rest = 1 - correlation
+    edge = 2 * correlation * (1 - correlation**num_times) / (num_times * rest**2)
+    return np.asarray((1 + correlation) / rest - edge, np.float64)
+
+
+def _resample(
+    windows: _Windows, mean: FloatArray, finish: Finish, num_draws: float, num_resamples: int, seed: int
+) -> FloatArray:
+    """Scores of drawn windows, (num_resamples,)."""
+    weights = _draw_weights(num_draws)
+    rng = np.random.default_rng(seed)
+    scores = []
+    step = max(1, _CHUNK_DRAWS // len(weights))
+    for done in range(0, num_resamples, step):
+        num_rows = min(step, num_resamples - done)
+        drawn = rng.integers(0, len(windows.times), (num_rows, len(weights))).ravel()
+        ends = np.arange(num_rows + 1) * len(weights)
+        counts = sparse.csr_array((np.tile(weights, num_rows), drawn, ends), shape=(num_rows, len(windows.times)))
+        means = mean + (counts @ windows.sums) / (counts @ windows.times)[:, None]
+        # What is left of a part that is 0 at all the drawn times; a quotient would make it huge.
+        means[np.abs(means) < windows.rounding] = 0.0
+        scores.append(finish(means))
+    return np.concatenate(scores)
+
+
+def _draw_weights(num_draws: float) -> FloatArray:
+    """Whole draws and one of less weight, such that the variance of their mean is 1 / num_draws of one draw's."""
+    whole = math.floor(num_draws)
+    # The root of (num_draws - 1) w^2 - 2 whole w + whole (num_draws - whole) = 0 that is below 1.
+    rest = whole * (num_draws - whole)
+    last = rest / (whole + math.sqrt(max(whole**2 - (num_draws - 1) * rest, 0.0)))
+    return np.append(np.ones(whole), last)
+
+
+def _percentiles(influence: FloatArray, num_draws: float, level: float) -> FloatArray:
+    """Accelerated percentiles: rule 3 of the module."""
+    spread = float(np.mean(influence**2))
+    skewness = float(np.mean(influence**3)) / spread**1.5 if spread > 0 else 0.0
+    acceleration = np.clip(skewness / (6 * math.sqrt(num_draws)), -_MAXIMUM_ACCELERATION, _MAXIMUM_ACCELERATION)
+    shifted = acceleration + stats.norm.ppf([0.5 - level / 2, 0.5 + level / 2])
+    return np.asarray(stats.norm.cdf(acceleration + shifted / (1 - acceleration * shifted)), np.float64)

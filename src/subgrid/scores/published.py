@@ -1,0 +1,128 @@
+"""The published study's own conventions, so that its numbers can be rebuilt and told apart from sound ones.
+
+They work on standardised fields, all variables at once, in batches of consecutive times, and are therefore no
+parts and finishes. What is unsound in them is kept: the peak of PSNR and SSIM is read from each batch, predictions
+included, so a system that overshoots is graded on a wider range; min-max scaling takes the physical minimum and
+maximum but is applied to standardised values, so RMSE and MAE are errors in standard deviations over a range in physical
+units; RMSE is the mean of the batches' roots. The study scored one batch in training and called that the epoch's score.
+Compare these numbers with its table and with nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subgrid.errors import ConfigError, GridError, SourceError
+from subgrid.scores.checks import FloatArray, window_sums
+
+BATCH_TIMES = 8
+WINDOW_CELLS = 7
+K1 = 0.01
+K2 = 0.03
+
+
+def published_scores(
+    prediction: NDArray[Any],
+    reference: NDArray[Any],
+    *,
+    minimum: NDArray[Any],
+    maximum: NDArray[Any],
+    batch_times: int = BATCH_TIMES,
+) -> dict[str, float]:
+    """Score standardised fields as the published study did.
+
+    For each batch b of consecutive times (the last may be shorter and counts the same), ``range_b`` is the maximum minus the
+    minimum of all values of prediction and reference. PSNR is ``10 log10(range_b^2 / mse)`` of each time over all
+    variables. SSIM takes uniform windows of 7 x 7 cells inside the field, sample variances, constants ``(0.01 range_b)^2``
+    and ``(0.03 range_b)^2``, and is averaged over places and variables. Both are averaged over the batch. RMSE and MAE are
+    taken over all times, variables and cells of a batch, of standardised values divided by ``maximum - minimum``.
+    Each score is the mean over batches.
+
+    Args:
+        prediction: standardised fields (time, variable, y, x), at least 7 cells along y and x.
+        reference: the truth, same shape.
+        minimum: of the training truth, (variable,), in physical units.
+        maximum: of the training truth, (variable,), in physical units.
+        batch_times: times in a batch; the study had 8 in most of its systems.
+
+    Returns:
+        published_psnr (dB, best infinite), published_ssim (best 1), published_rmse and published_mae (best 0; standard
+        deviations per physical unit of each variable).
+
+    Raises:
+        ConfigError: a batch of less than one time.
+        GridError: shapes that do not fit.
+        SourceError: values that are not finite; a variable whose maximum is not above its minimum; a batch that is constant.
+
+    References:
+        zqqqj (2025), "GANs and an SRGAN ablation", notebooks at github.com/zqqqqqqj1110/GAN_WB. PSNR and SSIM as
+        scikit-image computes them by default, after Wang et al. (2004), doi:10.1109/TIP.2003.819861.
+    """
+    shown, truth = _check(prediction, reference)
+    if batch_times < 1:
+        raise ConfigError(f"batch_times is {batch_times}; expected 1 or more times in a batch.")
+    span = (np.asarray(maximum, np.float64) - np.asarray(minimum, np.float64)).reshape(-1)
+    if span.shape != (truth.shape[1],) or not (np.isfinite(span) & (span > 0)).all():
+        raise SourceError(
+            f"maximum minus minimum is {span.tolist()} for {truth.shape[1]} variables; expected a positive number for "
+            "each: those of the training truth, in physical units."
+        )
+    starts = range(0, len(truth), batch_times)
+    rows = [_batch(shown[s : s + batch_times], truth[s : s + batch_times], span) for s in starts]
+    names = ("published_psnr", "published_ssim", "published_rmse", "published_mae")
+    return dict(zip(names, np.mean(rows, axis=0).tolist(), strict=True))
+
+
+def _batch(prediction: FloatArray, reference: FloatArray, span: FloatArray) -> tuple[float, float, float, float]:
+    """PSNR, SSIM, RMSE, MAE of one batch."""
+    peak = max(prediction.max(), reference.max()) - min(prediction.min(), reference.min())
+    if peak == 0:
+        raise SourceError(
+            "a batch of prediction and reference holds one value only, and has no data range of its own; expected fields "
+            "that vary. Leave the published scores out for constant variables."
+        )
+    mse = ((prediction - reference) ** 2).mean(axis=(1, 2, 3))
+    with np.errstate(divide="ignore"):
+        psnr = 10.0 * np.log10(peak**2 / mse)
+    scaled = (prediction - reference) / span[:, None, None]
+    rmse, mae = np.sqrt(np.mean(scaled**2)), np.mean(np.abs(scaled))
+    return float(psnr.mean()), _uniform_ssim(prediction, reference, float(peak)), float(rmse), float(mae)
+
+
+def _uniform_ssim(prediction: FloatArray, reference: FloatArray, data_range: float) -> float:
+    """SSIM of uniform windows with sample variances, mean over times, variables and places."""
+    cells = WINDOW_CELLS**2
+    c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
+
+    def mean(fields: FloatArray) -> FloatArray:
+        return window_sums(fields, WINDOW_CELLS) / cells
+
+    mean_p, mean_r = mean(prediction), mean(reference)
+    product, squares = mean_p * mean_r, mean_p**2 + mean_r**2
+    sample = cells / (cells - 1)
+    variances = sample * (mean(prediction**2 + reference**2) - squares)
+    covariance = sample * (mean(prediction * reference) - product)
+    places = (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
+    return float(places.mean())
+
+
+def _check(prediction: NDArray[Any], reference: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
+    shape = np.shape(reference)
+    if np.shape(prediction) != shape or len(shape) != 4 or 0 in shape or min(shape[2:]) < WINDOW_CELLS:
+        raise GridError(
+            f"prediction has shape {np.shape(prediction)} and reference {shape}; expected the same (time, variable, y, "
+            f"x) for both, with at least {WINDOW_CELLS} x {WINDOW_CELLS} cells."
+        )
+    both = np.asarray(prediction, np.float64), np.asarray(reference, np.float64)
+    for name, given, values in zip(("prediction", "reference"), (prediction, reference), both, strict=True):
+        bad = ~np.isfinite(values) | np.ma.getmaskarray(given)
+        if bad.any():
+            raise SourceError(
+                f"{name} holds {int(bad.sum())} non-finite or masked values of {bad.size}, the first at time index "
+                f"{int(np.argmax(bad.any(axis=(1, 2, 3))))}; the published scores know no missing values. Crop to an area "
+                "without gaps."
+            )
+    return both

@@ -1,0 +1,83 @@
+"""The figures of a study as a paper takes them: PNG to look at, PDF to print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import matplotlib as mpl
+import xarray as xr
+from matplotlib.figure import Figure
+
+from subgrid.evaluation.evaluate import BASELINES
+from subgrid.io.atomic import replacing
+from subgrid.reporting import figures
+from subgrid.scores import find_score
+from subgrid.studies.load import Gathered
+
+FIGURES = "figures"
+SCORES = ("psnr", "ssim", "rmse", "mae", "bias", "log_spectral_distance", "high_wavenumber_power_ratio", "wasserstein")
+CURVES = tuple(f"valid_{name}" for name in ("psnr", "ssim", "rmse", "mae", "log_spectral_distance", "wasserstein"))
+DPI = 200  # of PNG, and of the maps inside a PDF
+_FORMATS = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
+Draw = Callable[[], Figure]
+
+
+def write_figures(gathered: Gathered) -> list[Path]:
+    """Draw all that the study's finished runs have to show.
+
+    `differences-SCORE`, `curves-COLUMN`, `trade_off-VAR`, `spectra-VAR`, `profile-VAR` and `maps-VAR` in `FOLDER/figures`, each
+    as PNG (200 dots per inch) and as PDF (lines and TrueType text, which journals ask for; maps are images in it). What there
+    are no data for is left out. Maps and profile are of the first sample time, each arm by its first finished seed. The same
+    study gives the same bytes again.
+
+    Args:
+        gathered: the study's folder, read.
+
+    Returns:
+        The files, in the order written.
+    """
+    folder = gathered.folder / FIGURES
+    folder.mkdir(exist_ok=True)
+    out: list[Path] = []
+    for name, draw in _drawings(gathered):
+        try:
+            figure = draw()
+        except figures.NothingToDrawError:
+            continue
+        for kind, metadata in _FORMATS.items():
+            path = folder / f"{name}.{kind}"
+            with mpl.rc_context({"pdf.fonttype": 42}), replacing(path) as temporary:
+                figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata)
+            out.append(path)
+    return out
+
+
+def _drawings(gathered: Gathered) -> Iterator[tuple[str, Draw]]:
+    """Name of each figure, and what draws it."""
+    results = gathered.tables["results"]
+    for score in SCORES:
+        better = None if score not in set(results["score"]) else find_score(score).higher_is_better
+        yield (
+            f"differences-{score}",
+            partial(figures.differences, results, score, gathered.reference, higher_is_better=better),
+        )
+    histories = gathered.histories()
+    for column in CURVES:
+        yield f"curves-{column}", partial(figures.arm_curves, histories, column)
+    for variable in dict.fromkeys(results["variable"].dropna()):
+        yield f"trade_off-{variable}", partial(figures.trade_off, results, variable)
+    styles = figures.system_styles([figures.TRUTH, *BASELINES, *gathered.facts["arms"]])
+    spectra, samples = (one if one is not None else xr.Dataset() for one in (gathered.spectra(), gathered.samples()))
+    for variable in _fields(spectra):
+        yield f"spectra-{variable}", partial(figures.spectra, spectra, variable, styles=styles)
+    for variable in _fields(samples):
+        if f"{variable}_coarse" in samples:  # else drawn from noise
+            yield f"profile-{variable}", partial(figures.profile, samples, variable, 0, styles=styles)
+            yield f"maps-{variable}", partial(figures.maps, samples, variable, 0)
+
+
+def _fields(dataset: xr.Dataset) -> list[str]:
+    """Names of the variables that each system has."""
+    return [str(name) for name, field in dataset.data_vars.items() if "system" in field.dims]

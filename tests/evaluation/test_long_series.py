@@ -1,0 +1,117 @@
+"""Series too long to hold: neighbouring times are put together for the intervals, and nothing else changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from subgrid.scores import score_table
+from subgrid.scores.block_length import find_breaks, merge_times
+from subgrid.scores.plan import Task
+from subgrid.scores.registry import SCORES
+from subgrid.scores.statistics_file import PartsReader, PartsWriter
+
+DAY = 86_400
+
+
+def clock(seconds: np.ndarray) -> np.ndarray:
+    when = pd.to_datetime(seconds, unit="s")
+    return np.stack([seconds, when.month, when.hour]).astype(np.int64)
+
+
+def archive(path: Path, seconds: np.ndarray, parts: dict[str, np.ndarray]) -> Path:
+    """Parts of RMSE of two systems, written in uneven blocks."""
+    writer = PartsWriter(path, list(parts))
+    edges = [0, 7, *range(300, seconds.size, 300), seconds.size]
+    for a, b in zip(edges[:-1], edges[1:], strict=True):
+        block = {name: values[a:b, None] for name, values in parts.items()}
+        writer.append(clock(seconds[a:b]), {(score_table.ALL, "t2m", "rmse"): block})
+    writer.close({})
+    return path
+
+
+def tasks() -> dict[tuple[str, str, str], Task]:
+    task = Task("t2m", "K", SCORES["rmse"], "", lambda made, truth, coarse: np.zeros((0, 1)))
+    return {(score_table.ALL, "t2m", "rmse"): task}
+
+
+def noise(num: int, rho: float, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    out = np.empty(num)
+    out[0] = rng.standard_normal()
+    for i in range(1, num):
+        out[i] = rho * out[i - 1] + np.sqrt(1 - rho**2) * rng.standard_normal()
+    return out
+
+
+@pytest.mark.parametrize("most", [1, 3, 10, 39, 40, 100])
+def test_units_are_whole_runs_of_neighbours(most: int) -> None:
+    times = np.array([*range(17), *range(30, 41), *range(100, 112)]) * DAY  # 40 times in three runs
+    starts, breaks, size = merge_times(times, most)
+    assert size == -(-40 // most)
+    ends = [*starts[1:], 40]
+    units = [set(range(a, b)) for a, b in zip(starts, ends, strict=True)]
+    assert sorted(i for unit in units for i in unit) == list(range(40))
+    assert all(1 <= len(unit) <= size for unit in units)
+    gaps = find_breaks(times)
+    assert all(not {gap - 1, gap} <= unit for gap in gaps for unit in units)
+    assert [starts[i] for i in breaks] == list(gaps)
+    if most >= 40:
+        assert list(starts) == list(range(40)) and size == 1
+
+
+@pytest.mark.parametrize("chosen", [np.arange(1000), np.arange(3, 1000, 7), np.arange(400, 950)])
+def test_units_read_in_pieces_are_the_means(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: np.ndarray
+) -> None:
+    monkeypatch.setattr("subgrid.scores.statistics_file.TIMES_AT_ONCE", 64)
+    seconds = np.arange(1000) * DAY
+    made = {"one": noise(1000, 0.5, 1) ** 2, "two": noise(1000, 0.5, 2) ** 2}
+    with PartsReader(archive(tmp_path / "parts.nc", seconds, made)) as reader:
+        starts = np.arange(0, chosen.size, 6)
+        units, mean = reader.read_units((score_table.ALL, "t2m", "rmse"), chosen, starts)
+        whole = reader.read((score_table.ALL, "t2m", "rmse"))
+    for i, values in enumerate(made.values()):
+        expected = [values[chosen[a : a + 6]].mean() for a in starts]
+        np.testing.assert_allclose(units[i, :, 0], expected, rtol=1e-12)
+        np.testing.assert_allclose(mean[i, 0], values[chosen].mean(), rtol=1e-12)
+        np.testing.assert_array_equal(whole[i, :, 0], values)
+
+
+def test_intervals_of_a_long_series_hardly_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    num = 3001
+    seconds = np.arange(num) * DAY
+    common = noise(num, 0.8, 3)
+    made = {"near": (1 + common) ** 2, "far": (1.05 + common) ** 2, "same": (1 + common) ** 2}
+    path = archive(tmp_path / "parts.nc", seconds, made)
+    tables = []
+    for most in (num, 600):
+        monkeypatch.setattr(score_table, "MOST_UNITS", most)
+        with PartsReader(path) as reader:
+            tables.append(score_table.score_table(reader, tasks(), by=["season"], num_resamples=400))
+    every, merged = (table.set_index(["system", "group"]) for table in tables)
+    assert list(every.index) == list(merged.index)
+    np.testing.assert_allclose(merged.value, every.value, rtol=1e-12)  # the value is of all times, whatever the units
+    widths = [table.upper - table.lower for table in (every, merged)]
+    assert (widths[1] / widths[0]).loc[(slice(None), "all")].between(0.75, 1.35).all()
+    assert (merged.lower < merged.value).all() and (merged.value < merged.upper).all()
+    assert list(merged.xs("all", level="group").standing) == list(every.xs("all", level="group").standing)
+    assert list(merged.xs("all", level="group").standing) == ["best", "worse", "not told apart"]
+
+
+def test_a_given_block_is_in_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(score_table, "MOST_UNITS", 100)
+    asked: list[int | None] = []
+    real = score_table.intervals
+    monkeypatch.setattr(
+        score_table, "intervals", lambda *given, **options: asked.append(options["block"]) or real(*given, **options)
+    )
+    path = archive(tmp_path / "parts.nc", np.arange(1000) * DAY, {"one": noise(1000, 0.5, 1) ** 2})
+    with PartsReader(path) as reader:
+        score_table.score_table(reader, tasks(), block=40, num_resamples=100)
+        score_table.score_table(reader, tasks(), block=3, num_resamples=100)
+        score_table.score_table(reader, tasks(), num_resamples=100)
+    assert asked == [4, 1, None]

@@ -17,9 +17,9 @@ import torch
 
 from subgrid.config import load_config, recipe_names
 from subgrid.data.patches import Batch
-from subgrid.training import train
 from subgrid.training.checkpoint import fresh_state
 from subgrid.training.objective import content_terms, make_game, open_fabric
+from subgrid.training.step import update
 
 
 class Timed:
@@ -47,7 +47,7 @@ class Timed:
         terms = content_terms(losses, stage, self.config.data.variables)
         self.state.stage = stage
         began = time.perf_counter()
-        train._update(self.fabric, self.state, terms, make_game(self.config), self.batch, self.config)
+        update(self.fabric, self.state, terms, make_game(self.config), self.batch, self.config)
         self.seconds.setdefault(stage, []).append(time.perf_counter() - began)
 
 

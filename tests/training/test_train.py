@@ -28,8 +28,10 @@ from subgrid.io.tensors import load_tensors
 from subgrid.losses import ADVERSARIAL, GAME, LOSSES
 from subgrid.models import GENERATORS
 from subgrid.run import load_run, notes_of
-from subgrid.training import step
+from subgrid.training import step as step_module
+from subgrid.training import train as train_module
 from subgrid.training.checkpoint import fresh_state, update_average
+from subgrid.training.objective import content_terms, make_game
 from subgrid.training.prepare import prepare
 from subgrid.training.train import train
 from tiny import PUBLISHED, SETTINGS, history, same_weights, train_tiny, weights
@@ -500,13 +502,13 @@ def test_the_handover(base: Path, tmp_path: Path) -> None:
     state = fresh_state(run.config, 0, (16, 16), torch.device("cpu"))
     state.best, state.step = 0.01, 4
     first = state.optimizers["generator"]
-    train._enter_stage(run, state, 0.49)
+    train_module._enter_stage(run, state, 0.49)
     assert state.stage == "content" and state.optimizers["generator"] is first
     assert state.average is not None
     with torch.no_grad():
         for p in state.average.parameters():
             p += 1.0
-    train._enter_stage(run, state, 0.5)
+    train_module._enter_stage(run, state, 0.5)
     assert (state.stage, state.stage_start, state.best) == ("main", 0.5, math.inf)
     average = state.average.state_dict()
     assert same_weights(average, state.generator.state_dict())  # it goes on from the average
@@ -631,10 +633,10 @@ def one_update(settings: dict[str, Any], **changes: Any) -> Any:
     networks = [state.generator, *([state.discriminator] if state.discriminator else [])]
     before = [[p.detach().clone() for p in network.parameters()] for network in networks]
     batch = Batch(*(torch.randn(2, c, n, n) for c, n in ((2, 4), (2, 16), (0, 16))))  # type: ignore[arg-type]
-    terms = train.content_terms(config.losses, "losses", config.data.variables)
-    game = train.make_game(config)
+    terms = content_terms(config.losses, "losses", config.data.variables)
+    game = make_game(config)
     fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
-    logged = train._update(fabric, state, terms, game, batch, config)
+    logged = step_module.update(fabric, state, terms, game, batch, config)
     return state, before, logged
 
 
@@ -656,14 +658,14 @@ def test_each_term_alone_moves_the_whole_generator(settings: dict[str, Any], ter
 @pytest.mark.parametrize("kind", ADVERSARIAL)
 def test_the_generators_step_leaves_the_discriminator_alone(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     after_its_own: list[list[torch.Tensor]] = []
-    own = train._update_discriminator
+    own = step_module._update_discriminator
 
     def watch(fabric: Any, state: Any, *rest: Any) -> Any:
         logged = own(fabric, state, *rest)
         after_its_own.append([p.detach().clone() for p in state.discriminator.parameters()])
         return logged
 
-    monkeypatch.setattr(step, "_update_discriminator", watch)
+    monkeypatch.setattr(step_module, "_update_discriminator", watch)
     state, before, _ = one_update(SETTINGS, losses__adversarial__kind=kind)
     judge = list(state.discriminator.parameters())
     assert all(p.requires_grad for p in judge)
@@ -674,7 +676,7 @@ def test_the_generators_step_leaves_the_discriminator_alone(kind: str, monkeypat
     last_bias = {name for name in names if name.endswith("bias")} - {n for n in names[:-2] if n.endswith("bias")}
     assert still == (last_bias if kind in {"relativistic", "hinge"} else set())
     # and what its own step used was of its own loss alone: the same without the generator's adversarial term
-    monkeypatch.setattr(step, "_update_discriminator", own)
+    monkeypatch.setattr(step_module, "_update_discriminator", own)
     monkeypatch.setattr(ADVERSARIAL[kind], "generator", lambda self, real, fake: fake.sum() * 0)
     other, _, _ = one_update(SETTINGS, losses__adversarial__kind=kind)
     assert all(torch.equal(p, q) for p, q in zip(judge, other.discriminator.parameters(), strict=True))

@@ -1,4 +1,4 @@
-"""The tables and pictures of docs/findings.md, from finished studies.
+"""Print the tables of docs/findings.md from finished studies, and draw its figures.
 
 python benchmarks/make_findings.py STUDY_FOLDER [STUDY_FOLDER ...] [--picture OUT.png]
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,26 +22,26 @@ from subgrid.scores.score_table import ALL
 from subgrid.scores.seeds import paired_over_seeds
 from subgrid.scores.statistics_file import PartsReader
 from subgrid.studies.load import Gathered, gather
-from subgrid.studies.paired_runs import verdict
+from subgrid.studies.paired_runs import BETTER, DIFFERS, TIED, WORSE, verdict
 from subgrid.studies.single_seed import is_claim, is_unsupported
 
 SCORES = {"rmse": "RMSE", "psnr": "PSNR, dB", "ssim": "SSIM", "log_spectral_distance": "log spectral distance, dB"}
 WIDTH = 800  # pixels of the picture
-MARKS = {"better": "**better**", "worse": "**worse**", "not told apart": "~", "differs": "differs"}
+MARKS = {BETTER: "**better**", WORSE: "**worse**", TIED: "~", DIFFERS: DIFFERS}
 
 
 def number(value: float, digits: int) -> str:
-    """With a sign that print knows, and no zero before the point."""
-    return re.sub(r"^(−?)0\.", r"\1.", f"{value:.{digits}f}".replace("-", "−"))
+    """Format a value with a typographic minus sign."""
+    return f"{value:.{digits}f}".replace("-", "−")
 
 
 def cell(row: Mapping[str, Any] | None, digits: int, reference: bool) -> str:
-    """Mean ± spread of the reference; difference, interval and verdict of the others."""
+    """Format mean ± standard deviation for the reference; difference, interval and verdict for the other arms."""
     if row is None or math.isnan(row["mean"]):
         return ""
     mean = number(row["mean"], digits)
     if not reference and math.isnan(row["difference"]):
-        return "not comparable"  # results.csv says why
+        return "not comparable"  # results.csv gives the reason
     if reference:
         return mean if math.isnan(row["spread"]) else f"{mean} ± {number(row['spread'], digits)}"
     gap = f"{'+' if row['difference'] >= 0 else ''}{number(row['difference'], digits)}"
@@ -52,9 +51,9 @@ def cell(row: Mapping[str, Any] | None, digits: int, reference: bool) -> str:
 
 
 def psnr_over_one_range(found: Gathered, arm: str, variable: str) -> dict[str, Any]:
-    """PSNR's difference where the training times, and so the range, are others: over the reference's range.
+    """Compare PSNR over the reference's data range, for an arm whose training times have another range.
 
-    Another range adds the same 20 log10(range / range) to the PSNR of every image.
+    Another range adds the same constant, 20 log10(range / range), to the PSNR of every image.
     """
     rows = found.results[(found.results["variable"] == variable) & (found.results["score"] == "psnr")].set_index("arm")
     said = rows["convention"].str.extract(r"data range ([0-9.e+-]+)")[0].astype(float)
@@ -70,12 +69,12 @@ def psnr_over_one_range(found: Gathered, arm: str, variable: str) -> dict[str, A
     score = find_score("psnr")
     gap = paired_over_seeds(*sides, score.finish, breaks=breaks)
     gap = replace(gap, value=gap.value + shift, lower=gap.lower + shift, upper=gap.upper + shift)
-    said_of_it = {"verdict": verdict(gap, score, lambda: gap)}  # higher is better, so nothing else is asked
+    said_of_it = {"verdict": verdict(gap, score, lambda: gap)}  # higher is better, so no second interval is needed
     return {"mean": rows.loc[arm, "mean"], "difference": gap.value, "lower": gap.lower, "upper": gap.upper} | said_of_it
 
 
 def tables(found: Gathered) -> str:
-    """A table a variable: the reference's own scores, the other arms' differences to them."""
+    """Format one table per variable: the scores of the reference, and the differences of the other arms from them."""
     out = []
     results = found.results
     for variable, rows in results[results["score"].isin(SCORES)].groupby("variable", sort=False):
@@ -95,15 +94,17 @@ def tables(found: Gathered) -> str:
 
 
 def single_seeds(found: Gathered) -> str:
-    """How often a seed alone claims what all seeds together do not say, in the scores that the page ranks by."""
+    """Count how often a single seed reports a difference that all seeds together do not confirm, in the ranked scores."""
     table = found.tables["single_seeds"].fillna({"verdict": "", "all_seeds": ""})
     table = table[table["score"].isin(RANKED)]
     counts = len(table), is_claim(table).sum(), is_unsupported(table).sum()
-    return "one seed alone: {} comparisons, {} claims, {} of them not what all seeds say".format(*counts)
+    return "single seeds: {} comparisons, {} report better or worse, {} of these not confirmed by all seeds".format(
+        *counts
+    )
 
 
 def picture(folders: Sequence[Path], out: Path) -> None:
-    """Stack each study's differences of PSNR into one small image."""
+    """Stack the figures of PSNR differences of all studies into one small image."""
     drawn = [Image.open(folder / "figures" / "differences-psnr.png").convert("RGB") for folder in folders]
     scale = WIDTH / max(one.width for one in drawn)
     drawn = [
@@ -118,10 +119,10 @@ def picture(folders: Sequence[Path], out: Path) -> None:
 
 
 def main() -> None:
-    """Print the tables of each folder, and stack their pictures."""
+    """Print the tables of each study folder, and stack their figures if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--picture", type=Path, help="a PNG of the differences of PSNR in all of them")
+    parser.add_argument("folders", nargs="+", type=Path, metavar="STUDY_FOLDER", help="folder of a finished study")
+    parser.add_argument("--picture", type=Path, help="write the figures of PSNR differences of all studies to this PNG")
     asked = parser.parse_args()
     if asked.picture:
         picture(asked.folders, asked.picture)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 import xarray as xr
 from safetensors.torch import load_file
 
+from subgrid.io.tensors import load_tensors
 from subgrid.training.train import train
 
 SETTINGS: dict[str, Any] = {
@@ -70,6 +72,33 @@ def round_fields(num_times: int = 20, rows: int = 16, columns: int = 64) -> xr.D
             "longitude": ("longitude", longitude, {"units": "degrees_east"}),
         },
     )
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """History byte for byte, weights and state bit for bit."""
+    assert (one / "history.csv").read_bytes() == (other / "history.csv").read_bytes()
+    kinds = sorted(p.name for p in (one / "weights").iterdir())
+    assert kinds == sorted(p.name for p in (other / "weights").iterdir() if p.suffix == ".safetensors")
+    for name in kinds:
+        assert same_weights(weights(one, Path(name).stem), weights(other, Path(name).stem)), name
+    states = [load_tensors(run / "state.safetensors") for run in (one, other)]
+    assert same_weights(states[0][0], states[1][0])
+    facts = [{k: v for k, v in state[1].items() if k != "elapsed"} for state in states]
+    assert json.dumps(facts[0]) == json.dumps(facts[1])
+
+
+class Cut(Exception):
+    """In place of a power cut."""
+
+
+def cut_at(update: int) -> Any:
+    """A progress function that ends the process, as it were, after an update."""
+
+    def progress(done: float, *_: object) -> None:
+        if done >= update:
+            raise Cut
+
+    return progress
 
 
 class Keeps(torch.nn.Module):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from test_source import DATA, NOT_THERE, curvilinear, make, real
+from test_open_source import DATA, NOT_THERE, curvilinear, make, real
 
 from subgrid.data.check import Finding, Report, check
 from subgrid.data.sources import times

@@ -12,7 +12,6 @@ import pytest
 import torch
 import xarray as xr
 from scipy import stats
-from test_training import Cut, assert_same_run, cut_at
 
 from subgrid.cli import app
 from subgrid.data.store import open_store
@@ -28,7 +27,7 @@ from subgrid.reporting import report
 from subgrid.run import load_run, notes_of
 from subgrid.scores.field_sets import SET_SCORES, compare_sets
 from subgrid.training.train import train
-from tiny import SETTINGS, history, same_weights, weights
+from tiny import SETTINGS, Cut, assert_same_run, cut_at, history, same_weights, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

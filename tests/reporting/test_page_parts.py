@@ -24,7 +24,7 @@ from report_run import make_history, make_run, make_samples, make_spectra
 from report_study import make_draws, make_study
 from subgrid.errors import RunError
 from subgrid.reporting.evaluated_run import load_run
-from subgrid.reporting.figures import live_maps, rmse_at, system_styles
+from subgrid.reporting.figures import interactive_maps, rmse_at, system_styles
 from subgrid.reporting.figures.encode_fields import LEVELS, Steps, pack, steps_for, unpack
 from subgrid.reporting.figures.interactive_lines import (
     MOST_POINTS,
@@ -238,7 +238,7 @@ def test_the_window_is_the_one_of_largest_error(samples: xr.Dataset, share: floa
         given = given.sel(system=["truth", "srgan"])
     if dims == "no coarse coordinate":
         given = given.drop_vars(["latitude_coarse", "longitude_coarse"])
-    part = live_maps._part(given, "t2m", share)
+    part = interactive_maps._part(given, "t2m", share)
     other = "srgan" if dims == "without baselines" else "bilinear"
     truth, theirs = (given["t2m"].sel(system=name).values[0].astype(np.float64) for name in ("truth", other))
     error = np.nan_to_num(abs(theirs - truth))

@@ -34,7 +34,7 @@ from subgrid.training.checkpoint import fresh_state, update_average
 from subgrid.training.objective import content_terms, make_game
 from subgrid.training.prepare import prepare
 from subgrid.training.train import train
-from tiny import PUBLISHED, SETTINGS, history, same_weights, train_tiny, weights
+from tiny import PUBLISHED, SETTINGS, Cut, assert_same_run, cut_at, history, same_weights, train_tiny, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -49,33 +49,6 @@ def base(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def base_published(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An unbroken run with BatchNorm, in one stage."""
     return train_tiny(tiny_store, tmp_path_factory.mktemp("base") / "published", PUBLISHED)
-
-
-def assert_same_run(one: Path, other: Path) -> None:
-    """History byte for byte, weights and state bit for bit."""
-    assert (one / "history.csv").read_bytes() == (other / "history.csv").read_bytes()
-    kinds = sorted(p.name for p in (one / "weights").iterdir())
-    assert kinds == sorted(p.name for p in (other / "weights").iterdir() if p.suffix == ".safetensors")
-    for name in kinds:
-        assert same_weights(weights(one, Path(name).stem), weights(other, Path(name).stem)), name
-    states = [load_tensors(run / "state.safetensors") for run in (one, other)]
-    assert same_weights(states[0][0], states[1][0])
-    facts = [{k: v for k, v in state[1].items() if k != "elapsed"} for state in states]
-    assert json.dumps(facts[0]) == json.dumps(facts[1])
-
-
-class Cut(Exception):
-    """In place of a power cut."""
-
-
-def cut_at(update: int) -> Any:
-    """A progress function that ends the process, as it were, after an update."""
-
-    def progress(done: float, *_: object) -> None:
-        if done >= update:
-            raise Cut
-
-    return progress
 
 
 # cutting off

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -16,13 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from rich.console import Console
 
 from subgrid import cli, quickstart
 from subgrid.data.grid import coarsen
 from subgrid.data.sources.open_source import open_source
 from subgrid.errors import RunError
-from subgrid.io import console
 from tiny import SETTINGS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -287,27 +284,3 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: p
     assert "32 x 32 -> " in said and "128 x 128" in said
     with pytest.raises(RunError, match="is not empty; remove it or choose another by --out"):
         quickstart.demo(tmp_path / "new" / "demo")
-
-
-def test_progress_in_a_log(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(console, "PLAIN_SECONDS", 0.0)
-    with console.tracker("train") as move:
-        move(3, 10, "valid PSNR 30 dB")
-        move(4, 10)
-    assert capsys.readouterr().err == "train: 3 of 10 valid PSNR 30 dB\ntrain: 4 of 10\n"
-    monkeypatch.setattr(console, "PLAIN_SECONDS", 60.0)
-    with console.tracker("train") as move:
-        move(3, 10)  # too soon for a line
-    with console.tracker("train", enabled=False) as move:
-        move(10, 10)
-    assert capsys.readouterr().err == ""
-
-
-def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = Console(force_terminal=True, file=io.StringIO(), width=120)
-    monkeypatch.setattr(console, "console", screen)
-    with console.tracker("train") as move:
-        move(3, 10, "valid PSNR 30 dB")
-        move(4, 10)
-    shown = screen.file.getvalue()  # type: ignore[attr-defined]
-    assert "train" in shown and "4/10" in shown and "valid PSNR 30 dB" in shown

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -17,10 +16,9 @@ import xarray as xr
 import subgrid
 from subgrid.data.store import open_store
 from subgrid.errors import RunError
-from subgrid.io.atomic import replacing
-from subgrid.io.tensors import load_tensors, save_tensors
+from subgrid.io.tensors import load_tensors
 from subgrid.networks import load_generator
-from subgrid.run import git_revision, load_run, store_of, write_history
+from subgrid.run import git_revision, load_run, store_of
 from tiny import SETTINGS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -117,51 +115,6 @@ def test_store_of(tiny_run: Path, tiny_store: Path, tmp_path: Path) -> None:
     assert store_of(run).path == tiny_store.resolve()
     moved = Path(shutil.copytree(tiny_store, tmp_path / "moved.zarr"))
     assert store_of(run, moved).path == moved
-
-
-def test_tensors_survive_the_file(tmp_path: Path) -> None:
-    tensors = {
-        "a": torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last),
-        "b": torch.tensor(7),
-        "c": torch.randn(3, 4).t(),
-        "d": torch.zeros(0, dtype=torch.uint8),
-    }
-    facts = {"step": 1, "best": float("inf"), "rows": [{"x": 0.1}]}
-    mask = os.umask(0o022)
-    try:
-        save_tensors(tmp_path / "t.safetensors", tensors, facts)
-    finally:
-        os.umask(mask)
-    found, said = load_tensors(tmp_path / "t.safetensors")
-    assert said == facts
-    assert {key: value.dtype for key, value in found.items()} == {key: value.dtype for key, value in tensors.items()}
-    assert all(torch.equal(found[key], tensors[key]) for key in tensors)
-    assert (tmp_path / "t.safetensors").stat().st_mode & 0o777 == 0o644  # others may read a run
-    assert [p.name for p in tmp_path.iterdir()] == ["t.safetensors"]
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    file = tmp_path / "a.txt"
-    file.write_text("old")
-
-    def half(temporary: Path) -> None:
-        temporary.write_text("ne")
-        raise ValueError("half way")
-
-    with pytest.raises(ValueError, match="half way"), replacing(file) as temporary:
-        half(temporary)
-    assert file.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
-
-
-def test_history_keeps_every_digit(tmp_path: Path) -> None:
-    import pandas as pd
-
-    rows = [{"step": 1, "loss_l1": 0.1 + 0.2}, {"step": 2, "loss_l1": 1 / 3, "discriminator_loss": 1e-17}]
-    write_history(tmp_path / "h.csv", rows)
-    found = pd.read_csv(tmp_path / "h.csv")
-    assert list(found["loss_l1"]) == [0.1 + 0.2, 1 / 3]
-    assert np.isnan(found["discriminator_loss"][0])
 
 
 def test_git_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

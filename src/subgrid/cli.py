@@ -62,7 +62,7 @@ def check(
     from subgrid.io.console import tracker
 
     names = variables.split(",") if variables else None
-    with tracker("check") as move:
+    with tracker("check") as progress:
         found = run_check(
             sources if len(sources) > 1 else sources[0],
             variables=names,
@@ -70,7 +70,7 @@ def check(
             factor=factor,
             start=start,
             step=step,
-            progress=move,
+            progress=progress,
         )
     for line in found.summary:
         typer.echo(line)
@@ -88,14 +88,14 @@ def prepare(
     overrides: Set = None,
 ) -> None:
     """Make a training store: paired coarse and fine fields, splits, statistics, provenance."""
-    from subgrid.io.console import say, tracker
+    from subgrid.io.console import notify, tracker
     from subgrid.training.prepare import describe_store
     from subgrid.training.prepare import prepare as run_prepare
 
-    with tracker("prepare") as move:
-        path = run_prepare(config, out=out, overrides=overrides or (), progress=move)
+    with tracker("prepare") as progress:
+        path = run_prepare(config, out=out, overrides=overrides or (), progress=progress)
     for line in describe_store(path):
-        say(f"  {line}")
+        notify(f"  {line}")
     typer.echo(path)
 
 
@@ -108,7 +108,7 @@ def train(
     overrides: Set = None,
 ) -> None:
     """Train a system; prepares its data first if need be. May be killed at any moment and resumed."""
-    from subgrid.io.console import say, tracker
+    from subgrid.io.console import notify, tracker
     from subgrid.run import notes_of
     from subgrid.training.prepare import describe_store
     from subgrid.training.prepare import prepare as run_prepare
@@ -117,14 +117,14 @@ def train(
 
     begun = plan_run(config, out=out, resume=resume, overrides=overrides or ())[2]
     if store is None and begun is None:
-        with tracker("prepare") as move:
-            store = run_prepare(config, overrides=overrides or (), progress=move)
+        with tracker("prepare") as progress:
+            store = run_prepare(config, overrides=overrides or (), progress=progress)
         for line in describe_store(store):
-            say(f"  {line}")
-    with tracker("train") as move:
-        run = run_train(config, out=out, store=store, resume=resume, overrides=overrides or (), progress=move)
+            notify(f"  {line}")
+    with tracker("train") as progress:
+        run = run_train(config, out=out, store=store, resume=resume, overrides=overrides or (), progress=progress)
     for note in notes_of(run):
-        say(f"  note: {note}")
+        notify(f"  note: {note}")
     typer.echo(run)
 
 
@@ -142,10 +142,10 @@ def evaluate(
 ) -> None:
     """Score a trained system on the test split, in physical units, beside bilinear and bicubic."""
     from subgrid.evaluation.evaluate import evaluate as run_evaluate
-    from subgrid.io.console import say, tracker
+    from subgrid.io.console import notify, tracker
     from subgrid.reporting.terminal import show_scores
 
-    with tracker("evaluate") as move:
+    with tracker("evaluate") as progress:
         scores = run_evaluate(
             run,
             out=out,
@@ -155,8 +155,8 @@ def evaluate(
             by=by or (),
             level=level,
             block=block,
-            progress=move,
-            say=lambda text: say(f"  note: {text}"),
+            progress=progress,
+            notify=lambda text: notify(f"  note: {text}"),
         )
     show_scores(scores, every=every)
     typer.echo(f"{(out or run / 'evaluation') / 'scores.csv'}")
@@ -197,10 +197,10 @@ def score(
 ) -> None:
     """Score any two fields on the same grid, ours or anyone's, with intervals."""
     from subgrid.evaluation.score_files import score as run_score
-    from subgrid.io.console import say, tracker
+    from subgrid.io.console import notify, tracker
     from subgrid.reporting.terminal import show_scores
 
-    with tracker("score") as move:
+    with tracker("score") as progress:
         table = run_score(
             prediction,
             reference,
@@ -215,8 +215,8 @@ def score(
             thresholds=_numbers(thresholds, "--threshold"),
             level=level,
             block=block,
-            progress=move,
-            say=lambda text: say(f"  note: {text}"),
+            progress=progress,
+            notify=lambda text: notify(f"  note: {text}"),
         )
     show_scores(table, every=every or scores is not None)
     typer.echo(out if out.is_file() else out / "scores.csv")
@@ -235,9 +235,9 @@ def downscale(
 ) -> None:
     """Super-resolve a field or a series of any size."""
     from subgrid.inference.downscale import downscale as run_downscale
-    from subgrid.io.console import say, tracker
+    from subgrid.io.console import notify, tracker
 
-    with tracker("downscale") as move:
+    with tracker("downscale") as progress:
         fine = run_downscale(
             run,
             source,
@@ -247,8 +247,8 @@ def downscale(
             select=_labels(select),
             static_source=static,
             overwrite=overwrite,
-            progress=move,
-            say=lambda text: say(f"  note: {text}"),
+            progress=progress,
+            notify=lambda text: notify(f"  note: {text}"),
         )
     typer.echo(f"{out}: {', '.join(f'{d} {n}' for d, n in fine.sizes.items())}")
 

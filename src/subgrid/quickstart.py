@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from subgrid.data.synthetic.simulate import simulate
 from subgrid.errors import RunError
 from subgrid.evaluation.evaluate import evaluate
 from subgrid.inference.downscale import downscale
-from subgrid.io.console import say, tracker
+from subgrid.io.console import Progress, notify, tracker
 from subgrid.reporting import report, verdict_of
 from subgrid.training.prepare import describe_store, prepare
 from subgrid.training.train import train
@@ -60,28 +59,28 @@ def demo(out: str | Path = "demo", *, seconds: float = 75.0, num_times: int = 48
     began = time.monotonic()
     weather, run = folder / "weather.nc", folder / "run"
 
-    with _stage("simulate", began) as move:
-        simulate(num_times=num_times, num_latitudes=size, num_longitudes=size, progress=move).to_netcdf(weather)
-    with _stage("check", began) as move:
-        summary = check(weather, variables=SETTINGS["data.variables"], progress=move)
+    with _stage("simulate", began) as progress:
+        simulate(num_times=num_times, num_latitudes=size, num_longitudes=size, progress=progress).to_netcdf(weather)
+    with _stage("check", began) as progress:
+        summary = check(weather, variables=SETTINGS["data.variables"], progress=progress)
     for line in summary.summary:
-        say(f"  {line}")
+        notify(f"  {line}")
     files = {"data.source": str(weather), "data.static_source": str(weather)}
     settings = SETTINGS | files | {"train.seconds": seconds}
-    with _stage("prepare", began) as move:
-        store = prepare(settings, out=folder / "store.zarr", progress=move)
+    with _stage("prepare", began) as progress:
+        store = prepare(settings, out=folder / "store.zarr", progress=progress)
     for line in describe_store(store):
-        say(f"  {line}")
-    with _stage("train", began) as move:
-        train(settings, store=store, out=run, progress=move)
-    with _stage("evaluate", began) as move:
-        evaluate(run, progress=move)
-    say(f"  {verdict_of(run)}")
+        notify(f"  {line}")
+    with _stage("train", began) as progress:
+        train(settings, store=store, out=run, progress=progress)
+    with _stage("evaluate", began) as progress:
+        evaluate(run, progress=progress)
+    notify(f"  {verdict_of(run)}")
     coarse = folder / "larger_coarse.nc"
-    with _stage("downscale", began) as move:
+    with _stage("downscale", began) as progress:
         _larger(weather).to_netcdf(coarse)
-        fine = downscale(run, coarse, folder / "larger_fine.nc", progress=move)
-    say(f"  {coarse} {_shape(xr.open_dataset(coarse))} -> {folder / 'larger_fine.nc'} {_shape(fine)}")
+        fine = downscale(run, coarse, folder / "larger_fine.nc", progress=progress)
+    notify(f"  {coarse} {_shape(xr.open_dataset(coarse))} -> {folder / 'larger_fine.nc'} {_shape(fine)}")
     with _stage("report", began):
         return report([run], folder / "report.html")
 
@@ -103,10 +102,10 @@ class _stage:  # noqa: N801
     def __init__(self, title: str, began: float) -> None:
         self._title, self._began, self._tracker = title, began, tracker(title)
 
-    def __enter__(self) -> Callable[..., None]:
+    def __enter__(self) -> Progress:
         return self._tracker.__enter__()
 
     def __exit__(self, *error: Any) -> None:
         self._tracker.__exit__(*error)
         if error[0] is None:
-            say(f"[{time.monotonic() - self._began:5.0f} s] {self._title}: done")
+            notify(f"[{time.monotonic() - self._began:5.0f} s] {self._title}: done")

@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from subgrid.config import Config, load_config
@@ -34,7 +33,7 @@ from subgrid.data.patches import patch_shape
 from subgrid.data.scaling import Field, Scaling, scaling_of, static_channel
 from subgrid.data.store import Store, open_store
 from subgrid.errors import RunError, nearest
-from subgrid.io.atomic import replacing, write_json
+from subgrid.io.atomic import write_json, write_netcdf
 from subgrid.io.lock import LOCK
 
 FACTS = ("config.json", "provenance.json", "statistics.json", "grid.nc")
@@ -112,7 +111,7 @@ def create_run(out: Path, config: Config, store: Store) -> Run:
         "static": meta.get("static", {}),
         "notes": meta.get("notes", []),
     }
-    _grid(store).to_netcdf(out / "grid.nc", engine="h5netcdf")
+    write_netcdf(out / "grid.nc", _grid(store))
     write_json(out / "statistics.json", meta["statistics"])
     write_json(out / "provenance.json", provenance)
     write_json(
@@ -205,12 +204,6 @@ def notes_of(path: str | Path) -> list[str]:
     """What a finished training has to say to its user."""
     file = Path(path) / "finished.json"
     return list(json.loads(file.read_text(encoding="utf-8")).get("notes", [])) if file.is_file() else []
-
-
-def write_history(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write the history, replacing the file whole; floats in full precision."""
-    with replacing(path) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False)
 
 
 def git_revision() -> str:

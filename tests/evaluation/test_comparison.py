@@ -260,14 +260,14 @@ def test_standings(found: Found) -> None:
 def test_too_few_times_have_no_interval_and_no_standing(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -> None:
     said: list[str] = []
     few = [f.isel(time=slice(0, 8)) for f in (guess, truth)]
-    table = score(*few, baselines={"other": disturbed(few[1], 2.0)}, out=tmp_path, names=QUICK, say=said.append)
+    table = score(*few, baselines={"other": disturbed(few[1], 2.0)}, out=tmp_path, names=QUICK, notify=said.append)
     assert table.lower.isna().all() and (table.standing == "").all()
     assert said == ["no interval for 26 of 26 scores: 8 times; an interval takes 15 or more"]
 
 
 def test_a_block_too_long_for_a_group(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -> None:
     said: list[str] = []
-    options: dict[str, Any] = {"out": tmp_path, "names": ["rmse"], "variables": ["u10"], "say": said.append}
+    options: dict[str, Any] = {"out": tmp_path, "names": ["rmse"], "variables": ["u10"], "notify": said.append}
     table = score(guess, truth, block=8, by=["hour"], **options)
     assert table[table.group == "all"].lower.notna().all()
     assert table[table.group != "all"].lower.isna().all()

@@ -83,7 +83,7 @@ def test_files_of_both_kinds(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Pat
 def test_times_and_variables_in_common(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -> None:
     said: list[str] = []
     late = guess.isel(time=slice(4, None)).assign(t2m=guess.u10, orography=guess.u10[0].drop_vars("time"))
-    table = score(late, truth.isel(time=slice(None, 12)), out=tmp_path, say=said.append, **QUICK)
+    table = score(late, truth.isel(time=slice(None, 12)), out=tmp_path, notify=said.append, **QUICK)
     assert said[:3] == [
         "not in all files and left out: t2m",
         "reference: 4 of its 12 times are not in all files and are left out",
@@ -114,7 +114,7 @@ def with_land(fields: xr.Dataset) -> xr.Dataset:
 
 def test_a_reference_with_land(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -> None:
     said: list[str] = []
-    table = score(guess, with_land(truth), out=tmp_path, factor=4, say=said.append)
+    table = score(guess, with_land(truth), out=tmp_path, factor=4, notify=said.append)
     gone = [
         note for note in said if note.startswith("left out: u10 log_spectral_distance") or "needs every cell" in note
     ]

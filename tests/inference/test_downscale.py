@@ -125,7 +125,7 @@ def test_transposed_source(tiny_run: Path, coarse: xr.Dataset) -> None:
 def test_larger_than_trained(tiny_run: Path, weather: xr.Dataset) -> None:
     source = weather[["t2m", "u10"]].isel(time=slice(3)).drop_attrs(deep=False)
     remarks: list[str] = []
-    fine = downscale(tiny_run, source, say=remarks.append)
+    fine = downscale(tiny_run, source, notify=remarks.append)
     assert fine["t2m"].shape == (3, 128, 128)
     assert remarks == ["the source's cells are 0.25 wide, the run was trained on 1: it adds the texture of that scale"]
 

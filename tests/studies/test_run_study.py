@@ -408,22 +408,22 @@ def test_the_board_shows_every_run(
     terminal = Console(force_terminal=True, width=160, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
     monkeypatch.setattr(progress, "console", terminal)
     with progress.board(runs) as seen:
-        seen.look()
+        seen.refresh()
     text = terminal.export_text()
     assert "1 of 7 runs done, 2 failed" in text
     for line in (r"sound-seed0 +scoring", r"sampled-seed0 +training update 4, main", r"late-seed0 +waiting"):
         assert pd.Series(text.splitlines()).str.contains(line.replace(" update", " +update")).any(), line
     monkeypatch.setattr(progress, "console", Console(force_terminal=False))
     with progress.board(runs) as seen:
-        seen.look()
-        seen.look()
+        seen.refresh()
+        seen.refresh()
         seen._said -= progress.PLAIN_SECONDS
     said = capsys.readouterr().err
     assert said.count("sampled-seed1: training begun") == 2  # once new, once for the log to show that it lives
     assert said.count("wild-seed0: failed RunError") == 1
     assert "late" not in said
     with progress.board(runs, shown=False) as seen:
-        seen.look(now=True)
+        seen.refresh(now=True)
     assert capsys.readouterr().err == ""
 
 

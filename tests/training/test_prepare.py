@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from rich.console import Console
 
 from conftest import make_fields, real_file
 from subgrid.data.grid import coarsen
@@ -19,7 +17,6 @@ from subgrid.data.sources.readers import expand
 from subgrid.data.static import static_fields
 from subgrid.data.store import open_store
 from subgrid.errors import ConfigError, GridError, RunError, SourceError
-from subgrid.io import console
 from subgrid.training.prepare import describe_store, prepare
 
 TOML = """
@@ -397,37 +394,3 @@ def test_real_winds_become_a_store(tmp_path: Path) -> None:
     assert store.periodic
     assert store.meta["vectors"] == {"u10": "x", "v10": "y"}
     assert store.meta["notes"][0].startswith("181 x 360 cells are not a multiple of factor 4: dropped 1 row(s)")
-
-
-# --- What is said on the way ---
-
-
-def test_a_log_hears_now_and_then(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(console.console, "_force_terminal", False)
-    with console.tracker("prepare") as move:
-        for done in range(5):
-            move(done, 5, "so far")
-            now[0] += 0.6 * console.PLAIN_SECONDS
-    with console.tracker("silent", enabled=False) as move:
-        now[0] += 1e9
-        move(1, 5)
-    console.say("[done] in [bold]")
-    assert capsys.readouterr().err.splitlines() == [
-        "prepare: 2 of 5 so far",
-        "prepare: 4 of 5 so far",
-        "[done] in [bold]",
-    ]
-
-
-def test_a_terminal_sees_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Console(force_terminal=True, record=True, width=100, file=io.StringIO())
-    monkeypatch.setattr(console, "console", terminal)
-    with console.tracker("prepare") as move:
-        move(1, 4)
-        move(2, 4, "half way")
-    text = terminal.export_text()
-    assert "prepare" in text
-    assert "2/4" in text
-    assert "half way" in text

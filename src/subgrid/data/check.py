@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from subgrid.data.sources.open_source import open_source, wind_components
 from subgrid.data.sources.times import describe_time
 from subgrid.data.tally import HUGE, Tally, blocks_of
 from subgrid.errors import SubgridError
+from subgrid.io.console import Progress, silent
 
 DEFAULT_PATCH = 64  # cells along each axis
 MIN_TIMES = 30
@@ -59,7 +60,7 @@ def check(
     factor: int = 4,
     start: str | None = None,
     step: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = silent,
 ) -> Report:
     """Open a source, read it once in blocks of times, and report what it holds and what is wrong with it.
 
@@ -95,8 +96,7 @@ def check(
                 findings.append(Finding("error", what, name, fix))
                 break
             tallies[name].add(values, timed)
-            if progress is not None:
-                progress(done, len(blocks))
+            progress(done, len(blocks))
     for name, tally in tallies.items():
         findings += [*_check_gaps(ds[name], tally), *_check_values(ds[name], tally)]
     order = {"error": 0, "warning": 1, "note": 2}

@@ -13,7 +13,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,13 @@ import numpy.typing as npt
 import xarray as xr
 import zarr
 
+from subgrid.data.blocks import time_blocks
 from subgrid.data.grid import Method, check_nesting, coarsen, is_periodic, spatial_dims
 from subgrid.data.sources.times import describe_time
 from subgrid.data.splits import SPLITS, Indices
 from subgrid.errors import RunError, SourceError
-
-Progress = Callable[[int, int], None]
+from subgrid.io.atomic import write_json
+from subgrid.io.console import Progress, silent
 
 BLOCK_BYTES = 32 * 2**20  # fine fields held at once while preparing
 CHUNK_CELLS = 256 * 256  # cells of one field in a Zarr chunk, about
@@ -83,7 +84,7 @@ def write_store(
     coarse: xr.Dataset | None = None,
     static: xr.Dataset | None = None,
     meta: Mapping[str, Any],
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Path:
     """Write the paired fields block by block; memory does not grow with the number of times.
 
@@ -187,15 +188,11 @@ def _partial(path: Path) -> Path:
     return path.with_name(path.name + ".partial")
 
 
-def _blocks(fine: xr.Dataset) -> Iterator[tuple[int, int]]:
-    """Ranges of times of about `BLOCK_BYTES`."""
+def _blocks(fine: xr.Dataset) -> Iterator[slice]:
+    """Blocks of times of about `BLOCK_BYTES`, in whole chunks, so that no chunk is written twice."""
     y, x = spatial_dims(fine)
-    per_time = 4 * fine.sizes[y] * fine.sizes[x] * len(fine.data_vars)
-    step = max(1, BLOCK_BYTES // per_time)
-    chunk = _chunks(fine)["valid_time"]
-    step = max(chunk, step // chunk * chunk)  # whole chunks, so that no chunk is written twice
-    for start in range(0, fine.sizes["valid_time"], step):
-        yield start, min(start + step, fine.sizes["valid_time"])
+    bytes_per_time = 4 * fine.sizes[y] * fine.sizes[x] * len(fine.data_vars)
+    return time_blocks(fine.sizes["valid_time"], bytes_per_time, BLOCK_BYTES, multiple=_chunks(fine)["valid_time"])
 
 
 def _chunks(fields: xr.Dataset) -> dict[str, int]:
@@ -223,26 +220,24 @@ def _finite(block: xr.Dataset, kind: str = "") -> xr.Dataset:
 
 
 def _write_blocks(
-    partial: Path, fine: xr.Dataset, coarse: xr.Dataset | None, request: dict[str, Any], progress: Progress | None
+    partial: Path, fine: xr.Dataset, coarse: xr.Dataset | None, request: dict[str, Any], progress: Progress
 ) -> None:
     """Write the blocks of times that are not there yet."""
     axes = _axes_digest(fine)
     done = _resume_at(partial, request, axes)
-    for start, stop in _blocks(fine):
-        if stop > done:
-            now = slice(start, stop)
-            block = _finite(fine.isel(valid_time=now).load())
+    for times in _blocks(fine):
+        if times.stop > done:
+            block = _finite(fine.isel(valid_time=times).load())
             if coarse is None:
                 small = coarsen(block, request["factor"], request["method"])
             else:
-                small = _finite(coarse.isel(valid_time=now).load(), "coarse ")
-            if start == 0:
+                small = _finite(coarse.isel(valid_time=times).load(), "coarse ")
+            if times.start == 0:
                 _lay_out(partial, block, small, fine.sizes["valid_time"])
-            _write_block(partial / "hr", block, start)
-            _write_block(partial / "lr", small, start)
-            _write_json(partial / "blocks.json", {"request": request, "axes": axes, "done": stop})
-        if progress:
-            progress(stop, fine.sizes["valid_time"])
+            _write_block(partial / "hr", block, times.start)
+            _write_block(partial / "lr", small, times.start)
+            write_json(partial / "blocks.json", {"request": request, "axes": axes, "done": times.stop})
+        progress(times.stop, fine.sizes["valid_time"])
 
 
 def _lay_out(partial: Path, hr: xr.Dataset, lr: xr.Dataset, num_times: int) -> None:
@@ -298,7 +293,7 @@ def _finish(partial: Path, out: Path, fine: xr.Dataset, request: dict[str, Any])
             "num_times": {name: int((hr["split"].values == i).sum()) for i, name in enumerate(SPLITS, start=1)},
             "periods": {name: _period(hr, i) for i, name in enumerate(SPLITS, start=1)},
         }
-    _write_json(partial / "store.json", meta)
+    write_json(partial / "store.json", meta)
     (partial / "blocks.json").unlink(missing_ok=True)
     old = out.with_name(out.name + ".old")  # a store half removed could look whole
     shutil.rmtree(old, ignore_errors=True)
@@ -319,10 +314,10 @@ def _statistics(hr: xr.Dataset) -> tuple[dict[str, dict[str, Any]], str]:
     whole = hashlib.sha256()
     for name in sorted(map(str, hr.data_vars)):
         count, mean, m2, low, high = 0, 0.0, 0.0, math.inf, -math.inf
-        for start, stop in _blocks(hr[[name]]):
-            block: npt.NDArray[np.float32] = hr[name].isel(valid_time=slice(start, stop)).values
+        for times in _blocks(hr[[name]]):
+            block: npt.NDArray[np.float32] = hr[name].isel(valid_time=times).values
             whole.update(np.ascontiguousarray(block).tobytes())
-            train = block[hr["split"].values[start:stop] == 1].astype(np.float64)
+            train = block[hr["split"].values[times] == 1].astype(np.float64)
             if train.size == 0:
                 continue
             n, block_mean = train.size, float(train.mean())
@@ -362,10 +357,3 @@ def _resume_at(partial: Path, request: Mapping[str, Any], axes: str) -> int:
         return 0
     same = state.get("request") == json.loads(json.dumps(request)) and state.get("axes") == axes
     return int(state["done"]) if same else 0
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON so that a reader sees the old document or the new one, never half of one."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=2))
-    os.replace(temporary, path)

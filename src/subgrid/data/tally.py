@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
+from subgrid.data.blocks import time_blocks
 from subgrid.data.sources import times
 
 HUGE = 1e15  # no field in sensible units holds larger values
@@ -91,6 +92,5 @@ def blocks_of(variable: xr.DataArray) -> Iterator[slice]:
         return
     per_time = variable.size // variable.sizes["valid_time"]
     chunks = dict(zip(variable.dims, variable.chunks or [(variable.sizes["valid_time"],)], strict=False))
-    size = max(1, min(chunks["valid_time"][0], times.BLOCK_VALUES // per_time))
-    for first in range(0, variable.sizes["valid_time"], size):
-        yield slice(first, first + size)
+    limit = min(times.BLOCK_VALUES, chunks["valid_time"][0] * per_time)
+    yield from time_blocks(variable.sizes["valid_time"], per_time, limit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import xarray as xr
@@ -10,14 +10,14 @@ import xarray as xr
 from subgrid.data.grid import check_nesting, refine_axis, same_axis, spatial_dims
 from subgrid.data.sources.units import plain_units
 from subgrid.errors import ConfigError, GridError, SourceError
+from subgrid.io.console import Notify
 
 MEMBER = "realization"
 TIME = "valid_time"
-Say = Callable[[str], None]
 
 
 def shared_variables(
-    truth: xr.Dataset, predictions: Mapping[str, xr.Dataset], wanted: Sequence[str] | None, say: Say
+    truth: xr.Dataset, predictions: Mapping[str, xr.Dataset], wanted: Sequence[str] | None, notify: Notify
 ) -> list[str]:
     """Name the variables that all have at times.
 
@@ -25,7 +25,7 @@ def shared_variables(
         truth: normalised fields.
         predictions: likewise, by name.
         wanted: variables that must be among them; None says which are left out instead.
-        say: called with what is left out.
+        notify: called with what is left out.
 
     Raises:
         SourceError: none in common, or one that is wanted and has no times.
@@ -42,12 +42,12 @@ def shared_variables(
         raise SourceError(f"no variable in common: {lists}. Rename one, or give single fields a time.")
     others = sorted({v for names in held.values() for v in names} - set(shared))
     if others:
-        say(f"not in all files and left out: {', '.join(others)}")
+        notify(f"not in all files and left out: {', '.join(others)}")
     return shared
 
 
 def align(
-    truth: xr.Dataset, predictions: Mapping[str, xr.Dataset], shared: Sequence[str], say: Say
+    truth: xr.Dataset, predictions: Mapping[str, xr.Dataset], shared: Sequence[str], notify: Notify
 ) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
     """Bring all to the reference's grid and the times in common, in order of time.
 
@@ -55,7 +55,7 @@ def align(
         truth: normalised fields, one a time.
         predictions: likewise by name; members along `realization`.
         shared: variables to keep.
-        say: called with how many times are left out, and of which.
+        notify: called with how many times are left out, and of which.
 
     Returns:
         The truth, and the predictions by name; lazy.
@@ -78,7 +78,7 @@ def align(
     for name, fields in every.items():
         missing = fields.sizes[TIME] - len(times)
         if missing:
-            say(f"{name}: {missing} of its {fields.sizes[TIME]} times are not in all files and are left out")
+            notify(f"{name}: {missing} of its {fields.sizes[TIME]} times are not in all files and are left out")
     names = list(shared)
     exact = {d: truth[d] for d in dims if d in truth.coords}
     chosen = {name: fields[names].sel({TIME: times}).assign_coords(exact) for name, fields in predictions.items()}

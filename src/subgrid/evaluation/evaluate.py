@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 from torch import nn
 
+from subgrid.data.blocks import time_blocks
 from subgrid.data.grid import spatial_dims
 from subgrid.data.patches import stack
 from subgrid.data.scaling import Field
@@ -20,7 +21,8 @@ from subgrid.evaluation.alignment import wind_pair
 from subgrid.evaluation.comparison import Comparison
 from subgrid.evaluation.field_sets import NUM_FIELDS, compare_draws
 from subgrid.inference.super_resolve import pick_device, super_resolve
-from subgrid.io.atomic import replacing, write_json
+from subgrid.io.atomic import write_csv, write_json, write_netcdf
+from subgrid.io.console import Notify, Progress, silent
 from subgrid.models import count_parameters
 from subgrid.models.interpolation import Interpolation
 from subgrid.networks import Weights, load_generator
@@ -29,8 +31,6 @@ from subgrid.scores.plan import Question, Variable
 from subgrid.scores.published import BATCH_TIMES, published_scores
 from subgrid.scores.score_table import ALL, COLUMNS
 from subgrid.scores.spectra import power_spectrum
-
-Progress = Callable[[int, int], None]
 
 BASELINES = ("bilinear", "bicubic")
 NUM_SAMPLES = 3
@@ -53,8 +53,8 @@ def evaluate(
     by: Iterable[str] = (),
     level: float = 0.95,
     block: int | None = None,
-    progress: Progress | None = None,
-    say: Callable[[str], None] | None = None,
+    progress: Progress = silent,
+    notify: Notify = silent,
 ) -> pd.DataFrame:
     """Score a trained system and the baselines on the test split; one that draws from noise as a set of fields.
 
@@ -70,7 +70,7 @@ def evaluate(
         level: of the intervals.
         block: length of the bootstrap's blocks, in times; estimated for each score by default.
         progress: called with (times done, times in all).
-        say: called with remarks the user should see.
+        notify: called with each message for the user.
 
     Returns:
         One row a score: system, variable, score, value, lower, upper, units, group, standing, convention. Where the system
@@ -108,17 +108,19 @@ def evaluate(
     facts = _facts(opened, data, positions, generator) | chosen | {"notes": comparison.notes}
     write_json(folder / "evaluation.json", facts)
     for note in comparison.notes:
-        if say:
-            say(note)
+        notify(note)
     return table
 
 
 def _compare(
-    comparison: Comparison, run: Run, data: Store, systems: dict[str, nn.Module], progress: Progress | None
+    comparison: Comparison, run: Run, data: Store, systems: dict[str, nn.Module], progress: Progress
 ) -> pd.DataFrame:
     """Stream the test times, then write all that a report draws."""
     sums, positions = _Sums(), data.positions("test")
-    for block_times in _blocks(data, positions):
+    y, x = spatial_dims(data.hr)
+    # whole batches of the published scores, so that the length of a block changes nothing
+    for block in time_blocks(positions.size, data.hr.sizes[y] * data.hr.sizes[x], BLOCK_CELLS, multiple=BATCH_TIMES):
+        block_times = positions[block]
         truth = stack(data.hr.isel(valid_time=block_times), run.variables)
         coarse = stack(data.lr.isel(valid_time=block_times), run.variables)
         made = {system: _predict(run, model, coarse, data) for system, model in systems.items()}
@@ -126,8 +128,7 @@ def _compare(
         times = data.hr["valid_time"].isel(valid_time=block_times)
         comparison.add(times, members, _by_name(run, truth), _by_name(run, coarse))
         sums.add(run, data, {"truth": truth, **made})
-        if progress:
-            progress(int(np.searchsorted(positions, block_times[-1])) + 1, positions.size)
+        progress(block.stop, positions.size)
     beside = {"spectra": sums.spectra(run, data), "samples": _samples(run, data, systems, positions)}
     return comparison.finish(more=sums.published(list(systems)), beside=beside)
 
@@ -217,9 +218,9 @@ def _evaluate_draws(run: Run, data: Store, generator: nn.Module, folder: Path, c
     """Scores of a system without input: of its fields as a set."""
     table, pictures = compare_draws(run, data, generator)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_csv(folder / "scores.csv", table)
+    write_csv(folder / "scores.csv", table)
     for name, fields in pictures.items():
-        _write_dataset(folder / f"{name}.nc", fields)
+        write_netcdf(folder / f"{name}.nc", fields)
     facts = _facts(run, data, data.positions("test"), generator) | chosen | {"unpaired": True, "num_fields": NUM_FIELDS}
     write_json(folder / "evaluation.json", facts)
     return table
@@ -228,17 +229,6 @@ def _evaluate_draws(run: Run, data: Store, generator: nn.Module, folder: Path, c
 def _baseline(run: Run, mode: str) -> nn.Module:
     channels = len(run.variables)
     return Interpolation(channels, channels, factor=run.config.data.factor, mode=mode)
-
-
-def _blocks(data: Store, positions: np.ndarray) -> Iterator[np.ndarray]:
-    """Test times a few at a time, so that memory does not grow with the archive."""
-    y, x = spatial_dims(data.hr)
-    count = max(1, BLOCK_CELLS // (data.hr.sizes[y] * data.hr.sizes[x]))
-    count = max(
-        BATCH_TIMES, count // BATCH_TIMES * BATCH_TIMES
-    )  # whole batches of the study's, so that blocks change nothing
-    for start in range(0, positions.size, count):
-        yield positions[start : start + count]
 
 
 def _predict(run: Run, model: nn.Module, coarse: Field, data: Store) -> Field:
@@ -282,13 +272,3 @@ def _facts(run: Run, data: Store, positions: Any, generator: nn.Module) -> dict[
         "units": {v: run.statistics[v]["units"] for v in run.variables},
         "parameters": count_parameters(generator),
     }
-
-
-def _write_csv(path: Path, table: pd.DataFrame) -> None:
-    with replacing(path) as temporary:
-        table.to_csv(temporary, index=False)
-
-
-def _write_dataset(path: Path, fields: xr.Dataset) -> None:
-    with replacing(path) as temporary:
-        fields.to_netcdf(temporary, engine="h5netcdf")

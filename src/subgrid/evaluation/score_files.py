@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from subgrid.data.blocks import time_blocks
 from subgrid.data.grid import spatial_dims
 from subgrid.data.sources.open_source import open_source, wind_components
 from subgrid.errors import ConfigError, RunError, SourceError, nearest
 from subgrid.evaluation.alignment import (
     MEMBER,
     TIME,
-    Say,
     align,
     align_coarse,
     check_ensembles,
@@ -27,10 +27,10 @@ from subgrid.evaluation.alignment import (
     wind_pair,
 )
 from subgrid.evaluation.comparison import TRUTH, Comparison
+from subgrid.io.console import Notify, Progress, silent
 from subgrid.scores.plan import Question, Variable
 
 Source = str | Path | Sequence[str | Path] | xr.Dataset
-Progress = Callable[[int, int], None]
 
 TABLES = (".csv", ".nc")
 BLOCK_CELLS = 2**21  # fine cells of one variable, of all members, held at once
@@ -51,8 +51,8 @@ def score(
     thresholds: Mapping[str, Sequence[float]] | None = None,
     level: float = 0.95,
     block: int | None = None,
-    progress: Progress | None = None,
-    say: Say | None = None,
+    progress: Progress = silent,
+    notify: Notify = silent,
 ) -> pd.DataFrame:
     """Score a prediction, and baselines beside it, against a reference on the same grid.
 
@@ -74,7 +74,7 @@ def score(
         level: of the intervals.
         block: times in a block of the bootstrap; estimated for each score by default.
         progress: called with (times done, times in all).
-        say: called with remarks the user should see.
+        notify: called with each message for the user.
 
     Returns:
         One row a score: system, variable, score, value, lower, upper, units, group, standing, convention.
@@ -82,8 +82,7 @@ def score(
     Raises:
         SubgridError: for files that cannot be compared, and why.
     """
-    say = say or (lambda _: None)
-    truth, opened = _open(prediction, reference, baselines or {}, variables, say)
+    truth, opened = _open(prediction, reference, baselines or {}, variables, notify)
     small = _open_coarse(coarse, truth, factor)
     question = _question(truth, opened, factor, small is not None, names, (ranges or {}, thresholds or {}))
     num_times = truth.sizes[TIME]
@@ -94,13 +93,12 @@ def score(
         try:
             for done, fields in _blocks(opened, truth, small, question.num_members):
                 comparison.add(*fields)
-                if progress:
-                    progress(done, num_times)
+                progress(done, num_times)
             table = comparison.finish()
         finally:
             comparison.abandon()
     for note in comparison.notes:
-        say(note)
+        notify(note)
     return table
 
 
@@ -145,7 +143,11 @@ def _folder(out: str | Path | None) -> Iterator[Path]:
 
 
 def _open(
-    prediction: Source, reference: Source, baselines: Mapping[str, Source], variables: Sequence[str] | None, say: Say
+    prediction: Source,
+    reference: Source,
+    baselines: Mapping[str, Source],
+    variables: Sequence[str] | None,
+    notify: Notify,
 ) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
     """Truth and predictions, on one grid and at the same times."""
     name = Path(prediction).name.split(".")[0] if isinstance(prediction, str | Path) else ""
@@ -158,7 +160,7 @@ def _open(
     truth = open_source(reference, variables=variables)
     given = {name: prediction, **baselines}
     opened = {key: open_source(source, variables=variables) for key, source in given.items()}
-    return align(truth, opened, shared_variables(truth, opened, variables, say), say)
+    return align(truth, opened, shared_variables(truth, opened, variables, notify), notify)
 
 
 def _open_coarse(coarse: Source | None, truth: xr.Dataset, factor: int | None) -> xr.Dataset | None:
@@ -213,17 +215,16 @@ def _blocks(
 ) -> Iterator[tuple[int, tuple[Any, ...]]]:
     """Times a few at a time: how many are done, and what `Comparison.add` takes."""
     dims = spatial_dims(truth)
-    count = max(1, BLOCK_CELLS // (truth.sizes[dims[0]] * truth.sizes[dims[1]] * members))
-    for start in range(0, truth.sizes[TIME], count):
-        at = {TIME: slice(start, start + count)}
+    cells = truth.sizes[dims[0]] * truth.sizes[dims[1]] * members
+    for block in time_blocks(truth.sizes[TIME], cells, BLOCK_CELLS):
+        at = {TIME: block}
         with dask.config.set(scheduler="synchronous"):
             made = {
                 name: _values(_with_members(fields.isel(at)), (TIME, MEMBER, *dims)) for name, fields in opened.items()
             }
             true = _values(truth.isel(at), (TIME, *dims))
             given = None if small is None else _values(small.isel(at), (TIME, *dims))
-        block = truth[TIME].isel(at)
-        yield start + block.size, (block, made, true, given)
+        yield block.stop, (truth[TIME].isel(at), made, true, given)
 
 
 def _with_members(fields: xr.Dataset) -> xr.Dataset:

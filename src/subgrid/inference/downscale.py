@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,11 +21,10 @@ from subgrid.data.sources.units import plain_units
 from subgrid.data.static import static_fields
 from subgrid.errors import GridError, RunError, SourceError
 from subgrid.inference.super_resolve import pick_device, super_resolve
+from subgrid.io.console import Notify, Progress, silent
 from subgrid.io.output import check_target, open_fields, write_fields
 from subgrid.networks import Weights, describe_weights, load_generator
 from subgrid.run import Run, load_run
-
-Progress = Callable[[int, int], None]
 
 CELLS_AT_ONCE = 256 * 1024  # coarse cells of one channel in a block
 
@@ -40,8 +39,8 @@ def downscale(
     select: Mapping[str, Any] | None = None,
     static_source: str | Path | xr.Dataset | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
-    say: Callable[[str], None] | None = None,
+    progress: Progress = silent,
+    notify: Notify = silent,
 ) -> xr.Dataset:
     """Super-resolve coarse fields of any size with a trained system.
 
@@ -55,7 +54,7 @@ def downscale(
         static_source: static fields that cover the domain, where the run uses any and the grid is not that of training.
         overwrite: replace `out` if it exists.
         progress: called with (blocks done, blocks in all).
-        say: called with remarks the user should see.
+        notify: called with each message for the user.
 
     Returns:
         The fine fields, with the source's names, orientation and attributes: in memory, or lazily from `out`.
@@ -76,7 +75,7 @@ def downscale(
     coarse = open_source(source, variables=opened.variables, select=select).assign_attrs(_own_attrs(source))
     _check_units(opened, coarse)
     for remark in _remarks(opened, coarse):
-        (say or _silent)(remark)
+        notify(remark)
     static = _static(opened, coarse, static_source)
     fine = restore_names(_fine(opened, generator, coarse, static, progress))
     fine.attrs |= {
@@ -151,7 +150,7 @@ def _static(run: Run, coarse: xr.Dataset, source: str | Path | xr.Dataset | None
         ) from error
 
 
-def _fine(run: Run, generator: nn.Module, coarse: xr.Dataset, static: Field, progress: Progress | None) -> xr.Dataset:
+def _fine(run: Run, generator: nn.Module, coarse: xr.Dataset, static: Field, progress: Progress) -> xr.Dataset:
     """Lazy fine fields, block by block along all leading dimensions."""
     y, x = spatial_dims(coarse)
     factor, variables = run.config.data.factor, run.variables
@@ -172,8 +171,7 @@ def _fine(run: Run, generator: nn.Module, coarse: xr.Dataset, static: Field, pro
         _check_finite(lr, variables)
         sr = super_resolve(generator, run.scaling.scale(lr), static, periodic=periodic)
         done += 1
-        if progress:
-            progress(done, flat.numblocks[0])
+        progress(done, flat.numblocks[0])
         return run.scaling.unscale(sr)
 
     height, width = shape[-2] * factor, shape[-1] * factor
@@ -206,7 +204,3 @@ def _history(run: Run, coarse: xr.Dataset, weights: str) -> str:
         f"({weights}, trained on data {run.provenance['fingerprint'][:12]})"
     )
     return f"{line}\n{coarse.attrs['history']}" if "history" in coarse.attrs else line
-
-
-def _silent(_: str) -> None:
-    """Say nothing."""

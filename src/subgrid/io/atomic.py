@@ -1,4 +1,4 @@
-"""Files that are replaced whole: a reader sees the old one or the new one, never half of one."""
+"""Writing whole files: a reader sees the old file or the new one, never a part of one."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write a file beside its place and move it there when it is complete.
+    """Write a temporary file in the same folder and rename it to its final name when it is complete.
 
     Args:
-        path: the file to make or replace.
+        path: the file to create or replace.
 
     Yields:
-        The path to write to, in the same folder; removed again if the writing fails.
+        The temporary path to write to. It is removed if writing fails.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -30,7 +34,24 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, replacing it whole."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON document, replacing the file whole."""
+    write_text(path, json.dumps(content, indent=2))
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV without its index, floats in full precision, replacing the file whole."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
+        table.to_csv(temporary, index=False)
+
+
+def write_netcdf(path: Path, fields: xr.Dataset) -> None:
+    """Write a Dataset as NetCDF 4, replacing the file whole."""
+    with replacing(path) as temporary:
+        fields.to_netcdf(temporary, engine="h5netcdf")

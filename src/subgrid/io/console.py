@@ -1,4 +1,4 @@
-"""What a person sees while a command works: one line per stage, and a bar that moves."""
+"""Progress and messages of a running command, on standard error."""
 
 from __future__ import annotations
 
@@ -6,67 +6,79 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
+from rich import progress as rich_progress
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 console = Console(stderr=True, highlight=False)
 
-Report = Callable[..., None]
-"""Called with (done, total) and, where there is more to say, a note."""
-
-PLAIN_SECONDS = 20.0  # between lines where the output is no terminal
+PLAIN_SECONDS = 20.0  # between two lines of progress where standard error is not a terminal
 
 
-def say(text: str) -> None:
-    """Print one line for the user, on standard error; results go to standard output."""
+class Progress(Protocol):
+    """A function that shows how much of a task is done."""
+
+    def __call__(self, done: float, total: float, note: str = "", /) -> None:
+        """Show that `done` of `total` is done, and a short note such as the latest scores."""
+
+
+Notify = Callable[[str], None]
+"""A function that shows one message to the user."""
+
+
+def silent(*_: object) -> None:
+    """Show nothing: the default for every argument of type `Progress` or `Notify`."""
+
+
+def notify(text: str) -> None:
+    """Print one line for the user on standard error; results go to standard output."""
     console.print(text, markup=False, soft_wrap=True)
 
 
 @contextmanager
-def tracker(title: str, enabled: bool = True) -> Iterator[Report]:
-    """Show the progress of one stage.
-
-    On a terminal it is a bar; elsewhere a line every now and then, so that a log shows that it lives.
+def tracker(title: str, enabled: bool = True) -> Iterator[Progress]:
+    """Show the progress of one task: a bar on a terminal, otherwise a line every 20 seconds for the log.
 
     Args:
-        title: of the stage.
-        enabled: False makes a tracker that shows nothing.
+        title: name of the task, shown with the bar.
+        enabled: whether to show anything.
 
     Yields:
-        A function to call with (done, total, note).
+        The function to call with the progress.
     """
     if not enabled:
-        yield lambda done, total, note="": None
+        yield silent
     elif console.is_terminal:
         columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            rich_progress.TextColumn("{task.description}"),
+            rich_progress.BarColumn(),
+            rich_progress.MofNCompleteColumn(),
+            rich_progress.TimeElapsedColumn(),
+            rich_progress.TimeRemainingColumn(),
+            rich_progress.TextColumn("{task.fields[note]}"),
         )
-        with Progress(*columns, TextColumn("{task.fields[note]}"), console=console, transient=True) as bar:
+        with rich_progress.Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task(title, total=None, note="")
 
-            def move(done: float, total: float, note: str = "") -> None:
+            def update(done: float, total: float, note: str = "", /) -> None:
                 bar.update(task, completed=done, total=total)
                 if note:
                     bar.update(task, note=note)
 
-            yield move
+            yield update
     else:
         yield _plain_tracker(title)
 
 
-def _plain_tracker(title: str) -> Report:
-    """A tracker for logs."""
+def _plain_tracker(title: str) -> Progress:
+    """Return a function that prints the progress as lines of a log."""
     last = time.monotonic()
 
-    def line(done: float, total: float, note: str = "") -> None:
+    def show(done: float, total: float, note: str = "", /) -> None:
         nonlocal last
         if time.monotonic() - last >= PLAIN_SECONDS:
             last = time.monotonic()
             print(f"{title}: {done:.0f} of {total:.0f} {note}".rstrip(), file=sys.stderr, flush=True)  # noqa: T201
 
-    return line
+    return show

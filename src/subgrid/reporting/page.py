@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from subgrid.errors import RunError
-from subgrid.io.atomic import replacing
+from subgrid.io.atomic import write_text
 from subgrid.reporting import figures
 from subgrid.reporting.evaluated_run import Run, load_run
 from subgrid.reporting.figures.fields import ROBUST_PERCENT
@@ -97,8 +97,7 @@ def write_page(page: Mapping[str, Any], subjects: Sequence[Subject], out: Path) 
     shown = [show(subject, max_bytes=FIELD_BYTES // max(paired, 1)) for subject in subjects]
     text = _render(dict(page) | {"contents": _contents(page, shown)}, shown)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(out, text)
     return out
 
 

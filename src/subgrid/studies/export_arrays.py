@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from subgrid.io.atomic import replacing
+from subgrid.io.atomic import replacing, write_text
 from subgrid.reporting.figures import TRUTH, time_text
 from subgrid.studies.load import Gathered
 
@@ -161,6 +161,5 @@ def _write_table(path: Path, table: pd.DataFrame) -> Path:
 
 
 def _write_text(path: Path, text: str) -> Path:
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,9 @@ import torch
 from subgrid.config import Config
 from subgrid.errors import SubgridError
 from subgrid.evaluation.evaluate import evaluate
-from subgrid.io.atomic import replacing, write_json
+from subgrid.io.atomic import write_json, write_text
+from subgrid.io.console import Progress, silent
 from subgrid.training.train import train
-
-Progress = Callable[..., None]
 
 ERROR = "error.txt"
 FACTS = "job.json"
@@ -63,7 +62,7 @@ class Job:
         return (file.read_text(encoding="utf-8").splitlines() or [""])[0] if file.is_file() else None
 
 
-def run_job(job: Job, progress: Progress | None = None) -> None:
+def run_job(job: Job, progress: Progress = silent) -> None:
     """Train and score, going on from whatever is there; an error is written to the run's folder and goes no further."""
     if job.done:
         return
@@ -80,7 +79,7 @@ def run_job(job: Job, progress: Progress | None = None) -> None:
             torch.set_num_threads(threads)
 
 
-def _work(job: Job, out: Path, progress: Progress | None) -> None:
+def _work(job: Job, out: Path, progress: Progress) -> None:
     """What the runs of the user's own hands do."""
     _forget_peak()
     train(Config.model_validate(dict(job.config)), out=out, store=job.store, resume=True, progress=progress)
@@ -94,8 +93,7 @@ def record_error(job: Job, error: BaseException) -> None:
     out.mkdir(parents=True, exist_ok=True)
     said = " ".join(f"{type(error).__name__}: {error}".split())
     trace = "" if isinstance(error, SubgridError) else "".join(traceback.format_exception(error))
-    with replacing(out / ERROR) as temporary:
-        temporary.write_text(f"{said}\n{trace}", encoding="utf-8")
+    write_text(out / ERROR, f"{said}\n{trace}")
 
 
 def read_facts(job: Job) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.live import Live
 from rich.table import Table
 
-from subgrid.io.console import PLAIN_SECONDS, console, say
+from subgrid.io.console import PLAIN_SECONDS, console, notify
 from subgrid.studies.jobs import Job
 
 WAITING, TRAINING, SCORING, DONE, FAILED = "waiting", "training", "scoring", "done", "failed"
@@ -56,7 +56,7 @@ class Board:
         self._last = self._said = -PLAIN_SECONDS
         self._states: dict[str, str] = {job.name: WAITING for job in jobs}
 
-    def look(self, *, now: bool = False) -> None:
+    def refresh(self, *, now: bool = False) -> None:
         """Show what is new, at most once a second unless `now`."""
         moment = time.monotonic()
         if not self._shown or (moment - self._last < LOOK_SECONDS and not now):
@@ -68,13 +68,13 @@ class Board:
             return
         for name, (state, note) in found.items():
             if state != self._states[name]:
-                say(f"  {name}: {state} {note}".rstrip())
+                notify(f"  {name}: {state} {note}".rstrip())
                 self._states[name], self._said = state, moment
         if moment - self._said >= PLAIN_SECONDS:
             self._said = moment
             for name, (state, note) in found.items():
                 if state in (TRAINING, SCORING):
-                    say(f"  {name}: {state} {note}".rstrip())
+                    notify(f"  {name}: {state} {note}".rstrip())
 
 
 def draw(found: Mapping[str, tuple[str, str]]) -> Table:
@@ -100,12 +100,12 @@ def board(jobs: Sequence[Job], shown: bool = True) -> Iterator[Board]:
     if not (shown and console.is_terminal):
         made = Board(jobs, None, shown)
         yield made
-        made.look(now=True)
+        made.refresh(now=True)
         return
     with Live(console=console, auto_refresh=False) as live:
         made = Board(jobs, live, shown)
         yield made
-        made.look(now=True)
+        made.refresh(now=True)
 
 
 def _note(row: Mapping[str, str]) -> str:

@@ -21,7 +21,7 @@ import pandas as pd
 from subgrid.config import defaults, flatten
 from subgrid.data.store import open_store
 from subgrid.errors import ConfigError, RunError, SubgridError
-from subgrid.io.atomic import replacing, write_json
+from subgrid.io.atomic import write_csv, write_json
 from subgrid.io.console import tracker
 from subgrid.io.lock import LOCK, locked
 from subgrid.run import VERSIONS, git_revision
@@ -101,13 +101,13 @@ def _study(
         shared = _threads(begun, workers or 1, threads) if client is None else threads or threads_of(client)
         jobs = _jobs(plan, folder, _stores(plan, folder, show), shared)
         _write_facts(folder, plan, begun, shared, workers)
-        _write_table(folder / "differences.csv", setting_differences(plan))
+        write_csv(folder / "differences.csv", setting_differences(plan))
         _run(jobs, client, workers, shared, show)
     table = collect(plan, jobs, level=level)
     failed = failures(jobs)
     alone = collect_single(plan, jobs, table, level=level)
     for name, part in (("results", table), ("single_seeds", alone), ("costs", costs(jobs)), ("failures", failed)):
-        _write_table(folder / f"{name}.csv", part)
+        write_csv(folder / f"{name}.csv", part)
     if any(job.done for job in jobs):
         _show(folder, figures, workers or 1)
     table.attrs["failures"] = failed.to_dict("records")
@@ -147,12 +147,12 @@ def _run(jobs: Sequence[Job], client: Any, workers: int | None, threads: int, sh
         (Path(job.out) / "error.txt").unlink(missing_ok=True)
     with board(jobs, shown=show) as seen:
         if client is not None:
-            run_on(client, left, seen.look)
+            run_on(client, left, seen.refresh)
         elif workers is None or not left:
-            run_here(left, seen.look)
+            run_here(left, seen.refresh)
         else:
             with local_client(min(workers, len(left)), threads) as cluster:
-                run_on(cluster, left, seen.look)
+                run_on(cluster, left, seen.refresh)
 
 
 def _threads(begun: Mapping[str, Any] | None, workers: int, threads: int | None) -> int:
@@ -176,8 +176,8 @@ def _stores(plan: Plan, folder: Path, show: bool) -> dict[str, str]:
         path = folder / "stores" / f"{_digest(arm)}.zarr"
         try:
             if path not in made:
-                with tracker("prepare", enabled=show) as move:
-                    prepare(arm.config, out=path, progress=move)
+                with tracker("prepare", enabled=show) as progress:
+                    prepare(arm.config, out=path, progress=progress)
                 made.add(path)
             refuse_unfit(arm.config, open_store(path))
         except SubgridError as error:
@@ -274,8 +274,3 @@ def _write_facts(folder: Path, plan: Plan, begun: Mapping[str, Any] | None, thre
     }
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / STUDY_FILE, _described(plan) | facts)
-
-
-def _write_table(path: Path, table: pd.DataFrame) -> None:
-    with replacing(path) as temporary:
-        table.to_csv(temporary, index=False)

@@ -49,16 +49,16 @@ def share_threads(workers: int, threads: int | None, cores: int | None = None) -
     return threads
 
 
-def run_here(jobs: Sequence[Job], look: Callable[[], None]) -> None:
-    """One job after another in this process; `look` is called now and then."""
+def run_here(jobs: Sequence[Job], refresh: Callable[[], None]) -> None:
+    """One job after another in this process; `refresh` is called now and then."""
     for job in jobs:
-        look()
-        run_job(job, lambda *_: look())
-    look()
+        refresh()
+        run_job(job, lambda *_: refresh())
+    refresh()
 
 
-def run_on(client: Client, jobs: Sequence[Job], look: Callable[[], None]) -> None:
-    """Jobs on the workers of a cluster; `look` is called every second."""
+def run_on(client: Client, jobs: Sequence[Job], refresh: Callable[[], None]) -> None:
+    """Jobs on the workers of a cluster; `refresh` is called every second."""
     from distributed import wait
 
     futures = {client.submit(run_job, job, pure=False): job for job in jobs}
@@ -66,7 +66,7 @@ def run_on(client: Client, jobs: Sequence[Job], look: Callable[[], None]) -> Non
     while left:
         with suppress(TimeoutError):
             left = list(wait(left, timeout=POLL_SECONDS, return_when="FIRST_COMPLETED").not_done)
-        look()
+        refresh()
     for future, job in futures.items():
         if future.status == "finished":
             continue

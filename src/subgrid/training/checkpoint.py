@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from subgrid.config import Config
+from subgrid.io.atomic import write_csv
 from subgrid.io.tensors import load_tensors, save_tensors
 from subgrid.networks import build_discriminator, build_generator
 from subgrid.pretrained import load_pretrained
-from subgrid.run import Run, write_history
+from subgrid.run import Run
 
 
 @dataclass
@@ -104,7 +106,7 @@ def keep(run: Run, state: State) -> None:
         state.best = score
         save_tensors(run.path / "weights" / "best.safetensors", state.evaluated.state_dict(), {"step": state.step})
     save_tensors(run.path / "weights" / "last.safetensors", state.evaluated.state_dict(), {"step": state.step})
-    write_history(run.path / "history.csv", state.rows)
+    write_csv(run.path / "history.csv", pd.DataFrame(state.rows))
     tensors: dict[str, Tensor] = {"rng": torch.get_rng_state()}
     for name, network in _networks(state).items():
         tensors |= {f"{name}.{key}": value for key, value in network.state_dict().items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,7 @@ from subgrid.data.splits import SPLITS, split_times
 from subgrid.data.static import static_fields
 from subgrid.data.store import discard_partial, open_store, same_request, write_store
 from subgrid.errors import ConfigError, RunError
-
-Progress = Callable[[int, int], None]
+from subgrid.io.console import Progress, silent
 
 
 def prepare(
@@ -33,7 +32,7 @@ def prepare(
     out: str | Path | None = None,
     source: xr.Dataset | None = None,
     overrides: Iterable[str] = (),
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Path:
     """Make the training store of a configuration, or find it already made.
 

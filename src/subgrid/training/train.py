@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from subgrid.data.patches import Batch, PatchSampler, patch_shape
 from subgrid.data.store import Store, open_store
 from subgrid.errors import RunError
 from subgrid.io.atomic import write_json
+from subgrid.io.console import Progress, silent
 from subgrid.io.lock import locked
 from subgrid.io.tensors import save_tensors
 from subgrid.models import count_parameters
@@ -32,8 +33,6 @@ from subgrid.training.objective import content_terms, make_game, open_fabric
 from subgrid.training.prepare import prepare
 from subgrid.training.step import update
 from subgrid.training.validate import validator
-
-Report = Callable[..., None]
 
 STAGE_LOSSES = {"content": "content.losses", "main": "losses"}
 
@@ -46,7 +45,7 @@ def train(
     store: str | Path | None = None,
     resume: bool = False,
     overrides: Iterable[str] = (),
-    progress: Report | None = None,
+    progress: Progress = silent,
 ) -> Path:
     """Train a system; prepare its data first if need be.
 
@@ -77,7 +76,7 @@ def train(
             opened = open_store(store if store is not None else prepare(config, overrides=overrides))
             refuse_unfit(resolved, opened)
             run = create_run(path, resolved, opened)
-        _loop(run, store_of(run, store), progress or _silent)
+        _loop(run, store_of(run, store), progress)
     return path
 
 
@@ -112,7 +111,7 @@ def plan_run(
     return resolved, path, None
 
 
-def _loop(run: Run, store: Store, report: Report) -> None:
+def _loop(run: Run, store: Store, progress: Progress) -> None:
     """All updates of one run."""
     config, train_ = run.config, run.config.train
     sampler = _sampler(config, store)
@@ -147,7 +146,7 @@ def _loop(run: Run, store: Store, report: Report) -> None:
             state.rows.append(row)
             sums = {}
             keep(run, state)
-        report(*_position(state, total, train_.seconds), _note(state))
+        progress(*_position(state, total, train_.seconds), _note(state))
     _finish(run, state, _remarks(run, state, terms, shape))
 
 
@@ -267,7 +266,3 @@ def _same_run(path: Path, config: Config) -> Run:
             "Resume with the same settings, or start a new run with another --out."
         )
     return run
-
-
-def _silent(*_: object) -> None:
-    """Report nothing."""

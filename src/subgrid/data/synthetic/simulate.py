@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import math
 import operator
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +24,7 @@ from scipy import fft
 
 from subgrid.data.synthetic.sqg import Flow, Real
 from subgrid.errors import SourceError
+from subgrid.io.console import Progress, silent
 
 Times = npt.NDArray[np.datetime64]
 
@@ -232,7 +232,7 @@ def simulate(
     start: str = "2020-01-01",
     spacing_degrees: float = 0.25,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = silent,
 ) -> xr.Dataset:
     """Simulate surface weather; the same arguments give the same arrays on one machine.
 
@@ -275,6 +275,5 @@ def simulate(
         fields[0, index] = air_temperature(eddies[0] / WIND_PER_KELVIN, ground, latitude, longitude, day)
         eddies[1] += WESTERLY
         fields[1:, index] = wind_at_10m(eddies[1:], ground)
-        if progress:
-            progress(index + 1, num_times)
+        progress(index + 1, num_times)
     return _dataset(fields, ground, times, latitude, longitude, seed)

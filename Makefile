@@ -9,12 +9,13 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c $(SUBGRID_CONSTRAINTS)
 STAMPS := pyproject.toml $(SUBGRID_CONSTRAINTS)
 
-.PHONY: help demo test check cover format wheel bench clean
+.PHONY: help demo test check docs format wheel bench clean
 
 help:
 	@echo "make demo    set up and run the main job on built-in data, ending with a report"
 	@echo "make test    set up and run every test that needs no network"
 	@echo "make check   lint, format, types, layers"
+	@echo "make docs    build the documentation into site/, without a warning"
 	@echo "make format  let ruff format and mend"
 	@echo "make bench   ratios of speed, each of two things in one run"
 	@echo "make wheel   build the wheel into dist/"
@@ -35,6 +36,11 @@ $(VENV)/.dev: $(VENV)/.base
 	@$(INSTALL) -e '.[dev]'
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.base
+	@echo "installing what the documentation needs"
+	@$(INSTALL) -e '.[docs]'
+	@touch $@
+
 demo: $(VENV)/.base
 	@if [ -f demo/weather.nc ]; then rm -rf demo; fi  # an earlier demo of ours, nothing else
 	@$(BIN)/subgrid demo --out demo
@@ -49,6 +55,10 @@ check: $(VENV)/.dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+docs: $(VENV)/.docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "documentation: site/index.html"
+
 format: $(VENV)/.dev
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -61,4 +71,4 @@ wheel: $(VENV)/.dev
 
 clean:
 	@if [ -f demo/weather.nc ]; then rm -rf demo; fi
-	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	rm -rf .venv dist build site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*

@@ -25,6 +25,7 @@ Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
 LENGTHS = ("updates", "epochs", "seconds")
+DESCRIPTIONS = frozenset({"summary"})  # settings that have no effect; another version may word them differently
 
 
 class _Strict(BaseModel):

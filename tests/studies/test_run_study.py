@@ -233,6 +233,7 @@ def test_settings_that_an_older_subgrid_did_not_know_are_no_change(unbroken: Pat
     for arm in old["arms"].values():
         for table, key in (("train", "training_fields"), ("data", "gap"), ("data", "coarsen"), ("data", "static")):
             arm["config"][table].pop(key, None)
+        arm["config"]["summary"] = "the wording of an older recipe"
     changes = list(run_study._changes(old, new))
     assert changes == ["arms.sampled: data.coarsen was 'mean', is now 'bilinear'"]  # not the default: a change
     old["arms"]["sound"]["config"]["train"]["forgotten"] = 3

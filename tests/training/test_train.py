@@ -170,6 +170,10 @@ def test_resume_with_other_settings_is_refused(base: Path, key: str, value: Any,
     )
 
 
+def test_resume_accepts_a_reworded_summary(base: Path) -> None:
+    assert train(SETTINGS | {"summary": "The same system, described in other words"}, out=base, resume=True) == base
+
+
 @pytest.fixture
 def cut_run(tiny_store: Path, tmp_path: Path) -> Path:
     with pytest.raises(Cut):

@@ -17,7 +17,7 @@ import torch
 import xarray as xr
 from torch import nn
 
-from subgrid.config import Config, flatten, load_config
+from subgrid.config import DESCRIPTIONS, Config, flatten, load_config
 from subgrid.data.patches import Batch, PatchSampler, patch_shape
 from subgrid.data.store import Store, open_store
 from subgrid.errors import RunError
@@ -258,7 +258,7 @@ def _same_run(path: Path, config: Config) -> Run:
     """The run to go on with, if its configuration is the same."""
     run = load_run(path)
     old, new = (flatten(c.model_dump(mode="json")) for c in (run.config, config))
-    changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    changed = [key for key in {**old, **new} if key not in DESCRIPTIONS and old.get(key) != new.get(key)]
     if changed:
         key = changed[0]
         raise RunError(

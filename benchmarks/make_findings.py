@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from subgrid.reporting.figures import pretty_units
+from subgrid.reporting.format_numbers import format_interval, format_number, format_spread, name_with_units
 from subgrid.reporting.ranking import RANKED
 from subgrid.scores import find_score
 from subgrid.scores.block_length import find_breaks
@@ -25,29 +25,30 @@ from subgrid.studies.load import Gathered, gather
 from subgrid.studies.paired_runs import BETTER, DIFFERS, TIED, WORSE, verdict
 from subgrid.studies.single_seed import is_claim, is_unsupported
 
-SCORES = {"rmse": "RMSE", "psnr": "PSNR, dB", "ssim": "SSIM", "log_spectral_distance": "log spectral distance, dB"}
+SCORES = {  # title and units; the RMSE has the variable's
+    "rmse": ("RMSE", ""),
+    "psnr": ("PSNR", "dB"),
+    "ssim": ("SSIM", ""),
+    "log_spectral_distance": ("log spectral distance", "dB"),
+}
 WIDTH = 800  # pixels of the picture
 MARKS = {BETTER: "**better**", WORSE: "**worse**", TIED: "~", DIFFERS: DIFFERS}
 
 
-def number(value: float, digits: int) -> str:
-    """Format a value with a typographic minus sign."""
-    return f"{value:.{digits}f}".replace("-", "−")
-
-
-def cell(row: Mapping[str, Any] | None, digits: int, reference: bool) -> str:
+def cell(row: Mapping[str, Any] | None, decimals: int, reference: bool) -> str:
     """Format mean ± standard deviation for the reference; difference, interval and verdict for the other arms."""
     if row is None or math.isnan(row["mean"]):
         return ""
-    mean = number(row["mean"], digits)
+    mean = format_number(row["mean"], decimals=decimals)
     if not reference and math.isnan(row["difference"]):
         return "not comparable"  # results.csv gives the reason
     if reference:
-        return mean if math.isnan(row["spread"]) else f"{mean} ± {number(row['spread'], digits)}"
-    gap = f"{'+' if row['difference'] >= 0 else ''}{number(row['difference'], digits)}"
+        return f"{mean} {format_spread(row['spread'], decimals=decimals)}".rstrip()
+    gap = format_number(row["difference"], decimals=decimals, signed=True)
     if math.isnan(row["lower"]):
         return f"{gap} (no interval)"
-    return f"{gap} ({number(row['lower'], digits)} .. {number(row['upper'], digits)}) {MARKS.get(row['verdict'], '')}".strip()
+    interval = format_interval(row["lower"], row["upper"], decimals=decimals)
+    return f"{gap} {interval} {MARKS.get(row['verdict'], '')}".strip()
 
 
 def psnr_over_one_range(found: Gathered, arm: str, variable: str) -> dict[str, Any]:
@@ -81,7 +82,9 @@ def tables(found: Gathered) -> str:
         if rows["score"].nunique() < len(SCORES):
             continue
         units = rows.loc[rows["score"] == "rmse", "units"].iloc[0]
-        head = [f"{title}, {pretty_units(str(units))}" if score == "rmse" else title for score, title in SCORES.items()]
+        head = [
+            name_with_units(title, str(units) if score == "rmse" else unit) for score, (title, unit) in SCORES.items()
+        ]
         out.append(f"\n`{variable}`\n\n| arm | {' | '.join(head)} |\n|{' --- |' * (len(head) + 1)}")
         order = rows[rows["score"] == "rmse"].sort_values("mean")["arm"]
         for arm in [found.reference, *(one for one in order if one != found.reference)]:

@@ -799,23 +799,6 @@ def test_spectra_leave_out_the_mean(samples: xr.Dataset) -> None:
 
 
 @pytest.mark.parametrize(
-    ("units", "expected"),
-    [
-        ("m s-1", "m s⁻¹"),
-        ("(m s-1)^2", "(m s⁻¹)²"),
-        ("(K)^2", "K²"),
-        ("W m**-2", "W m⁻²"),
-        ("degC", "°C"),
-        ("%", "%"),
-        ("1", ""),
-        ("(1)^2", ""),
-    ],
-)
-def test_units_are_written_as_in_print(units: str, expected: str) -> None:
-    assert figures.pretty_units(units) == expected
-
-
-@pytest.mark.parametrize(
     ("value", "kind", "expected"),
     [
         (30.0, "latitude", "30°N"),

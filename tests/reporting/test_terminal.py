@@ -41,10 +41,11 @@ def test_piped_lines_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = shown(monkeypatch, scores(), width=None)
     assert lines[0].split() == ["variable", "score", *SYSTEMS, "units"]
     assert lines[1].split("  ")[0].strip() == "u10"
-    found = re.findall(r"\S+ \(1\.1 \.\. \S+\)", lines[1])
-    assert found == ["1.235* (1.1 .. 1.346)", "2.235~ (1.1 .. 2.346)", "3.235 (1.1 .. 3.346)"]
+    found = re.findall(r"\S+ \[1\.100, \S+\]", lines[1])
+    assert found == ["1.235* [1.100, 1.346]", "2.235~ [1.100, 2.346]", "3.235 [1.100, 3.346]"]
+    assert lines[1].endswith(" m s⁻¹") and lines[2].endswith("3.346]")
     assert "high_wavenumber_power_ratio" in lines[2]
-    assert lines[3].startswith("* best    ~ not told apart from it")
+    assert lines[3].startswith("* best    ~ no significant difference from the best")
     assert lines[4] == "12 more rows, and how each score is defined: in the file, or with --all"
     assert len(lines) == 5
 
@@ -53,7 +54,7 @@ def test_piped_lines_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_number_is_broken_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, width: int, rows: int) -> None:
     lines = shown(monkeypatch, scores(), width=width)
     text = "\n".join(lines)
-    for whole in ("high_wavenumber_power_ratio", "m s-1", "2.235~", "(1.1 .. 3.346)", *SYSTEMS):
+    for whole in ("high_wavenumber_power_ratio", "m s⁻¹", "2.235~", "[1.100, 3.346]", *SYSTEMS):
         assert whole in text
     body = lines[1 : next(i for i, line in enumerate(lines) if line.startswith("* best"))]
     assert len(body) == 2 * rows
@@ -68,7 +69,7 @@ def test_every_group_and_definition(monkeypatch: pytest.MonkeyPatch) -> None:
         f"{name}: How {name} is defined" for name in ("rmse", "high_wavenumber_power_ratio", "wasserstein")
     ]
     narrow = shown(monkeypatch, scores(), width=60, every=True)
-    assert sum(line.strip() == "u10 rmse season DJF m s-1" for line in narrow) == 1
+    assert sum(line.strip() == "u10 rmse season DJF m s⁻¹" for line in narrow) == 1
 
 
 def test_a_table_without_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,5 +78,5 @@ def test_a_table_without_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     plain = plain[plain.score == "wasserstein"]  # none of the main ones: all are shown
     lines = shown(monkeypatch, plain, width=200)
-    assert lines[1].split() == ["u10", "wasserstein", "1.235", "2.235", "3.235", "m", "s-1"]
+    assert lines[1].split() == ["u10", "wasserstein", "1.235", "2.235", "3.235", "m", "s⁻¹"]
     assert lines[2:] == ["wasserstein: How wasserstein is defined"]

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from subgrid.reporting.figures import TRUTH, pretty_units, reading_order, system_styles
+from subgrid.reporting.figures import TRUTH, reading_order, system_styles
 from subgrid.reporting.figures.interactive_lines import live_columns, live_curves, live_profile, live_spectra
 from subgrid.reporting.figures.interactive_maps import LinkedMaps, linked_maps
 from subgrid.reporting.figures.interactive_points import Point, live_trade_off
+from subgrid.reporting.format_numbers import name_with_units
 from subgrid.reporting.ranking import DISTORTION, REALISM
 from subgrid.reporting.score_columns import BASELINES
 from subgrid.reporting.score_tables import title_of
@@ -126,7 +127,7 @@ def show(subject: Subject, *, max_bytes: int) -> Shown:
         for name in map(str, spectra.data_vars):
             out.spectra[name] = live_spectra(spectra, name, styles, f"{key}-spectra-{name}")
     for (variable, units), points in subject.points.items():
-        labels = (_titled(DISTORTION, units), _titled(REALISM, "dB"))
+        labels = (name_with_units(title_of(DISTORTION), units), name_with_units(title_of(REALISM), "dB"))
         for name, some in _near_and_far(variable, points).items():
             out.trade_offs[name] = live_trade_off(some, styles, labels, f"{key}-trade-{name.replace(', ', '-')}")
     for column, label in MEASURED.items():
@@ -168,11 +169,6 @@ def _near_and_far(variable: str, points: Sequence[Point]) -> dict[str, Sequence[
     if near.all() or (FAR * np.ptp(at[near], axis=0) >= span).any():
         return {variable: points}
     return {variable: points, f"{variable}, close-up": [one for one, kept in zip(points, near, strict=True) if kept]}
-
-
-def _titled(score: str, units: str) -> str:
-    unit = pretty_units(units)
-    return f"{title_of(score)}{f' ({unit})' if unit else ''}"
 
 
 def points_of(scores: pd.DataFrame) -> dict[tuple[str, str], list[Point]]:

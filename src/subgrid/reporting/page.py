@@ -27,6 +27,7 @@ from subgrid.reporting import figures
 from subgrid.reporting.evaluated_run import Run, load_run
 from subgrid.reporting.figures.fields import ROBUST_PERCENT
 from subgrid.reporting.figures.interactive_points import Point
+from subgrid.reporting.format_numbers import name_with_units
 from subgrid.reporting.interactive import Shown, Subject, better, points_of, show
 from subgrid.reporting.merge_runs import side_by_side
 from subgrid.reporting.ranking import rank
@@ -280,14 +281,13 @@ def provenance_entries(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _facts(run: Run) -> list[tuple[str, str]]:
     """The evaluation in a few words: term and text."""
     about = run.evaluation
-    units = {name: figures.pretty_units(str(unit or "")) for name, unit in about["units"].items()}
     # to the minute: a datetime64 has nanoseconds, which nobody reads
     first, last = (re.sub(r"^(\d+-\d\d-\d\d)[T ](\d\d:\d\d)\S*$", r"\1 \2", str(t)) for t in about["period"])
     return [
         ("System", f"{run.system}, weights “{about['weights']}”{_between(about)}"),
         ("Generator", f"{about['parameters']:,} parameters"),
         ("Factor", f"{about['factor']} fine cells per coarse cell, along each axis"),
-        ("Variables", ", ".join(f"{name} ({unit})" if unit else name for name, unit in units.items())),
+        ("Variables", ", ".join(name_with_units(name, str(unit or "")) for name, unit in about["units"].items())),
         ("Test times", f"{about['num_times']:,}, {first} to {last}"),
         *([("Fields compared", f"{about['num_fields']} of each set")] if about.get("unpaired") else []),
     ]

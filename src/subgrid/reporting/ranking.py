@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from subgrid.reporting.evaluated_run import ALL
-from subgrid.reporting.figures import pretty_units
+from subgrid.reporting.format_numbers import format_interval, format_number, format_units
 from subgrid.reporting.score_columns import ABSENT, Column
-from subgrid.reporting.score_tables import BEST, HEADINGS, hint_of, interval_text, meaning_of, number_text, title_of
+from subgrid.reporting.score_tables import BEST, HEADINGS, hint_of, meaning_of, title_of
 
 RANKED = (
     "rmse",
@@ -84,7 +84,7 @@ class RankTable:
 
 def columns_for(scores: Iterable[str], units: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Title, units and hint of each score."""
-    return [(title_of(score), pretty_units(units.get(score, "")), hint_of(score)) for score in scores]
+    return [(title_of(score), format_units(units.get(score, "")), hint_of(score)) for score in scores]
 
 
 def distance(score: str, value: float) -> float:
@@ -129,6 +129,5 @@ def _cell(column: Column, variable: str, score: str, largest: float, marked: boo
     entry = column.entries.get((ALL, variable, score), ABSENT)
     mark = entry.standing if marked else ""
     kind = "good" if mark == BEST else ""
-    return RankCell(
-        number_text(entry.value, largest), distance(score, entry.value), "", interval_text(entry, largest), mark, kind
-    )
+    text, interval = format_number(entry.value, largest), format_interval(entry.lower, entry.upper, largest)
+    return RankCell(text, distance(score, entry.value), "", interval, mark, kind)

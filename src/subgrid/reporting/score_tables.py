@@ -12,7 +12,7 @@ import pandas as pd
 
 from subgrid.errors import ConfigError
 from subgrid.reporting.evaluated_run import ALL, Run
-from subgrid.reporting.figures import pretty_units
+from subgrid.reporting.format_numbers import format_interval, format_number, format_units, name_with_units
 from subgrid.reporting.score_columns import ABSENT, Column, Entry, columns_of
 from subgrid.reporting.verdict import TIED, listed
 from subgrid.scores import find_score
@@ -134,7 +134,7 @@ class _Drawer:
         for entry in rows.to_dict("records"):
             variable, score = str(entry["variable"]), str(entry["score"])
             cells = self._cells(ALL, variable, score)
-            row = Row(title_of(score), pretty_units(entry["units"]), hint_of(score), cells)
+            row = Row(title_of(score), format_units(entry["units"]), hint_of(score), cells)
             table.groups.setdefault(HEADINGS.get(variable, variable), []).append(row)
         return table
 
@@ -150,8 +150,7 @@ class _Drawer:
             table = Table("System", [group.partition(" ")[2] for group in groups])
             asked = of_kind.drop_duplicates(["variable", "score"])
             for variable, score, units in zip(asked["variable"], asked["score"], asked["units"], strict=True):
-                unit = pretty_units(units)
-                heading = f"{HEADINGS.get(variable, variable)}: {title_of(score)}{f' ({unit})' if unit else ''}"
+                heading = f"{HEADINGS.get(variable, variable)}: {name_with_units(title_of(score), units)}"
                 made = [self._cells(group, variable, score) for group in groups]
                 table.groups[heading] = [
                     Row(column.name, "", "", list(cells)) for column, *cells in zip(self._columns, *made, strict=True)
@@ -164,10 +163,10 @@ class _Drawer:
         entries = [column.entries.get((group, variable, score), ABSENT) for column in self._columns]
         finite = [entry.value for entry in entries if math.isfinite(entry.value)]
         largest = max(map(abs, finite), default=0.0)
-        texts = [number_text(entry.value, largest) for entry in entries]
+        texts = [format_number(entry.value, largest) for entry in entries]
         marks = self._marks(score, entries, texts, finite)
         return [
-            Cell(text, interval_text(entry, largest), mark)
+            Cell(text, format_interval(entry.lower, entry.upper, largest), mark)
             for text, entry, mark in zip(texts, entries, marks, strict=True)
         ]
 
@@ -230,25 +229,3 @@ def _level(runs: Iterable[Run], scores: pd.DataFrame) -> str:
         return ""
     levels = sorted({float(run.evaluation["level"]) for run in runs if "level" in run.evaluation})
     return listed([f"{100 * level:g} %" for level in levels], " and ")
-
-
-def interval_text(entry: Entry, largest: float) -> str:
-    """``[lower, upper]``; empty without an interval."""
-    if math.isnan(entry.lower) or math.isnan(entry.upper):
-        return ""
-    return f"[{number_text(entry.lower, largest)}, {number_text(entry.upper, largest)}]"
-
-
-def number_text(value: float, largest: float) -> str:
-    """Write `value` with as many decimals as give the row's largest number four digits (three if small)."""
-    if math.isnan(value):
-        return "n/a"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if largest and not 1e-4 <= largest < 1e6:
-        text = f"{value:.3e}"
-    else:
-        digits = 3 if largest >= 0.1 else 2
-        decimals = max(digits - math.floor(math.log10(largest)), 0) if largest else 0
-        text = f"{value:.{decimals}f}"
-    return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")

@@ -1,4 +1,4 @@
-"""Scores on the screen: the main ones, with intervals, the best marked and what cannot be told apart from it."""
+"""Scores on the screen: the main ones with their intervals, and marks of the best and of what does not differ from it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from subgrid.reporting.format_numbers import format_interval, format_number, format_units
 from subgrid.scores.score_table import ALL, BEST, TIED
 
 MAIN = (
@@ -38,7 +39,7 @@ def show_scores(scores: pd.DataFrame, *, every: bool = False) -> None:
     _print_whole(console, shown)
     if shown.standing.isin([BEST]).any():
         console.print(
-            "* best    ~ not told apart from it, in pairs over the same times    (lower .. upper)",
+            "* best    ~ no significant difference from the best (paired bootstrap)    [lower, upper]: confidence interval",
             markup=False,
             soft_wrap=True,
         )
@@ -78,10 +79,10 @@ def _across(shown: pd.DataFrame, between: str) -> Table:
 def _below(shown: pd.DataFrame) -> Table:
     """A heading a score, a row a system."""
     table = Table(box=None)
-    for name in ("score, system", "value", "lower .. upper"):
+    for name in ("score, system", "value", "interval"):
         table.add_column(name, no_wrap=True)
     for (variable, score, group), units, by_system in _rows(shown):
-        table.add_row(" ".join([variable, score, *([] if group == ALL else [group]), "" if units == "1" else units]))
+        table.add_row(" ".join([variable, score, *([] if group == ALL else [group]), units]))
         for system, cells in by_system.items():
             table.add_row(f"  {system}", *cells)
     return table
@@ -90,12 +91,12 @@ def _below(shown: pd.DataFrame) -> Table:
 def _rows(shown: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], str, dict[str, tuple[str, str]]]]:
     """(variable, score, group), units, and each system's value and interval."""
     for (variable, score, group), rows in shown.groupby(["variable", "score", "group"], sort=False):
-        cells = {str(row["system"]): _cell(row) for row in rows.to_dict("records")}
-        yield (str(variable), str(score), str(group)), str(rows.units.iloc[0]), cells
+        largest = float(rows.value.abs().replace(math.inf, math.nan).max())
+        cells = {str(row["system"]): _cell(row, largest) for row in rows.to_dict("records")}
+        yield (str(variable), str(score), str(group)), format_units(str(rows.units.iloc[0])), cells
 
 
-def _cell(row: Mapping[Any, object]) -> tuple[str, str]:
+def _cell(row: Mapping[Any, object], largest: float) -> tuple[str, str]:
     """Value with its mark, and the interval or nothing."""
     value, lower, upper = (float(str(row[name])) for name in ("value", "lower", "upper"))
-    mark = MARKS.get(str(row["standing"]), "")
-    return f"{value:.4g}{mark}", "" if math.isnan(lower) else f"({lower:.4g} .. {upper:.4g})"
+    return format_number(value, largest) + MARKS.get(str(row["standing"]), ""), format_interval(lower, upper, largest)

@@ -14,11 +14,12 @@ from subgrid.evaluation.evaluate import BASELINES
 from subgrid.reporting import report as report_runs
 from subgrid.reporting.figures import TRUTH
 from subgrid.reporting.figures.interactive_points import Point
+from subgrid.reporting.format_numbers import format_interval, format_number, format_spread, num_decimals
 from subgrid.reporting.interactive import Subject
 from subgrid.reporting.page import check_out, provenance_entries, setting_groups, write_page
 from subgrid.reporting.ranking import DISTORTION, RANKED, REALISM, RankCell, RankRow, RankTable, columns_for, distance
 from subgrid.reporting.score_columns import Entry
-from subgrid.reporting.score_tables import HEADINGS, number_text, title_of
+from subgrid.reporting.score_tables import HEADINGS, title_of
 from subgrid.reporting.verdict import Verdict, listed
 from subgrid.scores.seeds import FEWEST_SEEDS
 from subgrid.studies.jobs import STUDY_FILE
@@ -167,26 +168,18 @@ def _cell(score: str, row: Mapping[Any, Any] | None, largest: float) -> RankCell
     if row is None:
         return RankCell("n/a", math.nan)
     verdict = str(row["verdict"])
-    spread = "" if math.isnan(row["spread"]) else f"± {row['spread']:.2g}"
     gap = Entry(row["difference"], row["lower"], row["upper"], "")
     size = max((abs(value) for value in gap[:3] if math.isfinite(value)), default=0.0)
     value = float(row["mean"])
-    text = number_text(value, largest)
+    text = format_number(value, largest)
     finest = 99 if "e" in text else len(text.partition(".")[2]) + 1  # decimals
     interval = ""
     if not math.isnan(gap.value):
-        ends = (
-            "" if math.isnan(gap.lower) else f" [{_short(gap.lower, size, finest)}, {_short(gap.upper, size, finest)}]"
-        )
-        interval = f"{'+' if gap.value >= 0 else ''}{_short(gap.value, size, finest)}{ends}"
+        decimals = min(num_decimals(size, 3), finest)
+        ends = format_interval(gap.lower, gap.upper, decimals=decimals)
+        interval = f"{format_number(gap.value, decimals=decimals, signed=True)} {ends}".rstrip()
     mark = verdict or (NO_INTERVAL if interval else "")
-    return RankCell(text, distance(score, value), spread, interval, mark, KINDS.get(verdict, ""))
-
-
-def _short(value: float, largest: float, finest: int) -> str:
-    """With as many decimals as give the largest of its row three digits, but no more than `finest`."""
-    decimals = min(max(2 - math.floor(math.log10(largest)), 0), finest) if largest else 0
-    return f"{value:.{decimals}f}".replace("-", "−")
+    return RankCell(text, distance(score, value), format_spread(row["spread"]), interval, mark, KINDS.get(verdict, ""))
 
 
 def _notes(results: pd.DataFrame) -> list[str]:

@@ -1,8 +1,7 @@
-"""The result of a study on the screen: each arm's main scores, and what can be told from the reference arm."""
+"""The result of a study on the screen: each arm's main scores, and how they compare with the reference arm's."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from subgrid.reporting.format_numbers import format_number, format_spread
 from subgrid.studies.paired_runs import BETTER, DIFFERS, TIED, WORSE
 
 SHOWN = ("psnr", "rmse", "ssim", "log_spectral_distance")
@@ -36,13 +36,13 @@ def show_results(results: pd.DataFrame, reference: str) -> None:
     console = Console()
     console.print(table)
     console.print(
-        f"mean ±spread over seeds; against {reference} (*), in pairs of equal seed, over times and seeds: + better  "
-        "- worse  ~ not told apart  ! told apart, neither nearer the best value",
+        f"Mean ± standard deviation over seeds. Compared with {reference} (*), in pairs of equal seed, over times and seeds: "
+        "+ better  - worse  ~ no significant difference  ! significant difference, neither closer to the best value",
         markup=False,
     )
 
 
 def _cell(row: Mapping[Any, Any]) -> str:
     """Mean, spread, verdict."""
-    spread = "" if math.isnan(float(row["spread"])) else f" ±{float(row['spread']):.2g}"
-    return f"{float(row['mean']):.4g}{spread}{' ' if (mark := MARKS.get(str(row['verdict']), '')) else ''}{mark}"
+    spread, mark = format_spread(float(row["spread"])), MARKS.get(str(row["verdict"]), "")
+    return " ".join(filter(None, (format_number(float(row["mean"])), spread, mark)))

@@ -13,7 +13,7 @@ from subgrid.reporting.figures.field_sets import gallery, histograms
 from subgrid.reporting.figures.fields import maps, rmse_at
 from subgrid.reporting.figures.lines import NothingToDrawError, profile, spectra
 from subgrid.reporting.figures.perception_distortion import trade_off
-from subgrid.reporting.figures.style import TRUTH, pretty_units, reading_order, system_styles, time_text
+from subgrid.reporting.figures.style import TRUTH, reading_order, system_styles, time_text
 from subgrid.reporting.figures.variants import arm_curves, differences
 from subgrid.reporting.figures.verification import error_cycle, error_map, quantile_quantile, rank_histogram
 
@@ -27,7 +27,6 @@ __all__ = [
     "gallery",
     "histograms",
     "maps",
-    "pretty_units",
     "profile",
     "quantile_quantile",
     "rank_histogram",

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from subgrid.reporting.figures.fields import ROBUST_PERCENT, field_scale
 from subgrid.reporting.figures.lines import legend, panels
-from subgrid.reporting.figures.style import TRUTH, pretty_units, reading_order, system_styles
+from subgrid.reporting.figures.style import TRUTH, reading_order, system_styles
+from subgrid.reporting.format_numbers import name_with_units
 
 
 def gallery(samples: xr.Dataset, variable: str, system: str, *, narrow: bool = False) -> Figure:
@@ -40,9 +41,10 @@ def gallery(samples: xr.Dataset, variable: str, system: str, *, narrow: bool = F
                 image = ax.imshow(shown[i], cmap=cmap, norm=norm, interpolation="nearest")
             if i == 0:
                 ax.set_title("truth" if half == 0 else f"drawn by {name}", loc="left", fontsize=10.5, fontweight="bold")
-    units, (low, high) = pretty_units(str(field.attrs.get("units", ""))), ROBUST_PERCENT
+    low, high = ROBUST_PERCENT
+    label = name_with_units(variable, str(field.attrs.get("units", "")))
     bar = figure.colorbar(image, ax=axes, orientation="horizontal", shrink=0.4, aspect=30, pad=0.02, extend="both")
-    bar.set_label(f"{variable}{f' ({units})' if units else ''}; limits: {low:g}–{high:g} % of truth", fontsize=9.5)
+    bar.set_label(f"{label}; limits: {low:g}–{high:g} % of truth", fontsize=9.5)
     return figure
 
 
@@ -64,10 +66,10 @@ def histograms(densities: xr.Dataset, variable: str) -> Figure:
         counts = density.sel(system=name).values
         top.plot(values, counts, dash, color=colour, linewidth=width, label=name)
         low.semilogy(values, np.where(counts > 0, counts, np.nan), dash, color=colour, linewidth=width)
-    units = pretty_units(str(density[f"{variable}_bin"].attrs.get("units", "")))
+    units = str(density[f"{variable}_bin"].attrs.get("units", ""))
     figure.suptitle(f"{variable}: values of all cells", x=0.01, ha="left", fontsize=12, fontweight="bold")
     top.set_ylabel("density", fontsize=10.5)
     low.set_ylabel("density, logarithmic", fontsize=10.5)
-    low.set_xlabel(f"{variable}{f' ({units})' if units else ''}", fontsize=10.5)
+    low.set_xlabel(name_with_units(variable, units), fontsize=10.5)
     legend(top)
     return figure

@@ -5,7 +5,7 @@ RMSE over the cells of one time is `sqrt(mean((system - truth)**2))`: cells unwe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -24,11 +24,11 @@ from subgrid.reporting.figures.style import (
     Array,
     cell_edges,
     coordinate,
-    pretty_units,
     reading_order,
     set_ticks,
     time_text,
 )
+from subgrid.reporting.format_numbers import format_number, format_units, name_with_units
 
 ROBUST_PERCENT = (0.5, 99.5)  # colour limits; stated on every colour bar
 MAX_LATITUDE_STRETCH = 2.0  # 1 / cos(latitude), held here so that polar domains stay drawable
@@ -205,37 +205,52 @@ def maps(samples: xr.Dataset, variable: str, time: int, *, narrow: bool = False)
         The figure; `axes` are coarse, truth, each system and its error by turns, then two colour bars.
     """
     field = samples[variable].isel(valid_time=time)
-    coarse = samples[f"{variable}_coarse"].isel(valid_time=time)
     systems = [name for name in reading_order(field["system"].values) if name != TRUTH]
-    truth = field.sel(system=TRUTH, drop=True)
-    errors = abs(field.sel(system=systems) - truth)
-    rmse, units = rmse_at(samples, variable, time), pretty_units(str(field.attrs.get("units", "")))
-    (cmap, norm), error_norm = field_scale(truth.values), error_scale(errors.values)
-    cells = (truth.shape[0], truth.shape[1])
-
-    at, tops = _places(len(systems), narrow)
-    rows, columns = len(tops), 2 if narrow else 1 + max(column for _, column in at)
-    sheet = Sheet(5.2 if narrow else 12.8, rows, columns, panel_shape(field), tops, 1.5 if narrow else 0.5)
+    places, tops = _places(len(systems), narrow)
+    columns = 2 if narrow else 1 + max(column for _, column in places)
+    sheet = Sheet(5.2 if narrow else 12.8, len(tops), columns, panel_shape(field), tops, 1.5 if narrow else 0.5)
     sheet.headline(variable, field, time_text(samples["valid_time"].values[time]), narrow=narrow)
-    first_ax = sheet.add(0, 0, "coarse input", _size(coarse), left=True, below=not narrow)
-    image = draw_field(first_ax, coarse, cells, cmap, norm)
-    truth_ax = sheet.add(0, 1, "truth", _size(truth), left=False, below=not narrow)
-    draw_field(truth_ax, truth, cells, cmap, norm)
-    for i, (name, (row, column)) in enumerate(zip(systems, at, strict=True)):
-        under, beside = (row, column + 1) if narrow else (row + 1, column), not narrow and i == 0
-        below, first = not narrow or i == len(systems) - 1, column == 0
-        note = f"RMSE {rmse[name]:#.3g}".rstrip(".") + (f" {units}" if units else "")
-        ax = sheet.add(row, column, name, note, left=first, below=below)
-        draw_field(ax, field.sel(system=name, drop=True), cells, cmap, norm)
-        ax = sheet.add(*under, f"|{name} − truth|", "", left=beside or (first and not narrow), below=below)
-        error_image = draw_field(ax, errors.sel(system=name, drop=True), cells, "magma_r", error_norm)
-
+    images = _draw_maps(sheet, samples, variable, time, dict(zip(systems, places, strict=True)), narrow)
     sheet.axis_names(field)
     top = 0.85 if narrow else sheet.bottom(1) + sheet.high / 2 + 0.35
-    unit, (low, high) = f" ({units})" if units else "", ROBUST_PERCENT
-    sheet.bar(0, top, image, f"{variable}{unit}\nlimits: {low:g}–{high:g} % of truth", "both")
-    sheet.bar(1, top, error_image, f"absolute error{unit}\nupper limit: {high:g} % of errors", "max")
+    units, (low, high) = str(field.attrs.get("units", "")), ROBUST_PERCENT
+    labels = (
+        f"{name_with_units(variable, units)}\nlimits: {low:g}–{high:g} % of truth",
+        f"{name_with_units('absolute error', units)}\nupper limit: {high:g} % of errors",
+    )
+    for column, (image, label) in enumerate(zip(images, labels, strict=True)):
+        sheet.bar(column, top, image, label, ("both", "max")[column])
     return sheet.figure
+
+
+def _draw_maps(
+    sheet: Sheet,
+    samples: xr.Dataset,
+    variable: str,
+    time: int,
+    places: Mapping[str, tuple[int, int]],
+    narrow: bool,
+) -> tuple[ScalarMappable, ScalarMappable]:
+    """Draw all panels of `maps`, systems at their (row, column); return an image of a field and one of an error."""
+    field, coarse = (samples[name].isel(valid_time=time) for name in (variable, f"{variable}_coarse"))
+    truth = field.sel(system=TRUTH, drop=True)
+    errors = abs(field.sel(system=list(places)) - truth)
+    (cmap, norm), error_norm = field_scale(truth.values), error_scale(errors.values)
+    cells = (truth.shape[0], truth.shape[1])
+    for column, (name, data) in enumerate((("coarse input", coarse), ("truth", truth))):
+        ax = sheet.add(0, column, name, _size(data), left=column == 0, below=not narrow)
+        image = draw_field(ax, data, cells, cmap, norm)
+    rmse, units = rmse_at(samples, variable, time), format_units(str(field.attrs.get("units", "")))
+    last = list(places)[-1]
+    for i, (name, (row, column)) in enumerate(places.items()):
+        below, first = not narrow or name == last, column == 0
+        note = f"RMSE {format_number(rmse[name], digits=3)} {units}".rstrip()
+        ax = sheet.add(row, column, name, note, left=first, below=below)
+        draw_field(ax, field.sel(system=name, drop=True), cells, cmap, norm)
+        at, left = ((row, column + 1), False) if narrow else ((row + 1, column), i == 0 or first)
+        ax = sheet.add(*at, f"|{name} − truth|", "", left=left, below=below)
+        error_image = draw_field(ax, errors.sel(system=name, drop=True), cells, "magma_r", error_norm)
+    return image, error_image
 
 
 def _places(count: int, narrow: bool) -> tuple[list[tuple[int, int]], list[float]]:

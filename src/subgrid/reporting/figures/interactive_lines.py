@@ -30,7 +30,8 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from subgrid.reporting.figures.style import FIXED, TRUTH, Array, coordinate, pretty_units, reading_order, system_styles
+from subgrid.reporting.figures.style import FIXED, TRUTH, Array, coordinate, reading_order, system_styles
+from subgrid.reporting.format_numbers import name_with_units
 
 DASHES = {"-": "solid", "--": "dashed", "-.": "dotdash", ":": "dotted"}
 ROUND = [float(f"{step}e{power}") for power in range(6) for step in (1, 2, 3, 5)]  # wavelengths that are named
@@ -218,7 +219,6 @@ def live_spectra(
     power, wavelength = power.isel(wavelength=keep), wavelength[keep]
     names = reading_order(power["system"].values)
     truth = power.sel(system=TRUTH).values
-    units = pretty_units(str(power.attrs.get("units", "")))
     powers, ratios = [], []
     for system in names:
         values = power.sel(system=system).values
@@ -228,7 +228,7 @@ def live_spectra(
     ends = (float(wavelength.max()), float(wavelength.min()))
     x_label = "wavelength, fine cells"
     top = plot_frame(
-        f"{name}-power", x_label, f"power{f' ({units})' if units else ''}",
+        f"{name}-power", x_label, name_with_units("power", str(power.attrs.get("units", ""))),
         x_axis_type="log", y_axis_type="log", x_range=ends,
     )  # fmt: skip
     peak = max([1.0, *(float(np.nanmax(line.y)) for line in ratios if np.isfinite(line.y).any())])
@@ -262,12 +262,11 @@ def live_profile(samples: xr.Dataset, variable: str, styles: Mapping[str, tuple[
     row = field.isel({y_dim: field.sizes[y_dim] // 2})
     centres, label, _ = coordinate(field, x_dim, field.sizes[x_dim])
     order = np.argsort(centres)
-    units = pretty_units(str(field.attrs.get("units", "")))
     lines = [
         Line(system, centres[order], row.sel(system=system).values[order].astype(np.float64))
         for system in reading_order(row["system"].values)
     ]
-    plot = plot_frame(name, label, f"{variable}{f' ({units})' if units else ''}")
+    plot = plot_frame(name, label, name_with_units(variable, str(field.attrs.get("units", ""))))
     _draw(plot, lines, styles, "@y{0.00} at @x{0.00}")
     for one in plot.renderers:
         if one.name:

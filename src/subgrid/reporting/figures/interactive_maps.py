@@ -30,7 +30,8 @@ from matplotlib.colors import to_hex
 
 from subgrid.reporting.figures.encode_fields import LEVELS, pack, steps_for
 from subgrid.reporting.figures.fields import even_scale, field_scale, panel_shape, rmse_at
-from subgrid.reporting.figures.style import TRUTH, cell_edges, coordinate, pretty_units, reading_order, time_text
+from subgrid.reporting.figures.style import TRUTH, cell_edges, coordinate, reading_order, time_text
+from subgrid.reporting.format_numbers import format_units
 
 PANELS = ("coarse", "truth", "first", "first-error", "second", "second-error", "gain")
 FEWEST = (LEVELS, 1000, 250)  # levels to try, in turn, where the fields are too large for the page
@@ -204,7 +205,7 @@ def _block(samples: xr.Dataset, variable: str, levels: int, flipped: tuple[bool,
     return {
         "name": variable,
         "long_name": str(field.attrs.get("long_name", "")),
-        "units": pretty_units(str(field.attrs.get("units", ""))),
+        "units": format_units(str(field.attrs.get("units", ""))),
         "shape": list(field.shape[-2:]),
         "coarse_shape": list(coarse.shape[-2:]),
         "steps": [steps.low, steps.step],

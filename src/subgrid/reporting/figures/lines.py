@@ -17,13 +17,13 @@ from subgrid.reporting.figures.style import (
     Array,
     coordinate,
     degrees,
-    pretty_units,
     reading_order,
     set_ticks,
     system_styles,
     tidy,
     time_text,
 )
+from subgrid.reporting.format_numbers import name_with_units
 
 LEGEND = 10.5  # size of a legend's text, in points
 
@@ -86,7 +86,7 @@ def profile(
     x, x_label, x_kind = coordinate(field, x_dim, field.sizes[x_dim])
     y, y_label, y_kind = coordinate(field, y_dim, field.sizes[y_dim])
     names = reading_order(row["system"].values)
-    units = pretty_units(str(field.attrs.get("units", "")))
+    units = str(field.attrs.get("units", ""))
     figure, (top, low) = panels(2, (2.9, 1.7))
     truth = row.sel(system=TRUTH).values
     known = styles or system_styles(names)
@@ -101,9 +101,8 @@ def profile(
     where = degrees(round(middle, 2), y_kind) if y_kind != "other" else f"{y_label} {middle:g}"
     when = time_text(samples["valid_time"].values[time])
     figure.suptitle(f"{variable} along {where} · {when}", x=0.01, ha="left", fontsize=12, fontweight="bold")
-    unit = f" ({units})" if units else ""
-    top.set_ylabel(f"{variable}{unit}", fontsize=10.5)
-    low.set_ylabel(f"minus truth{unit}", fontsize=10.5)
+    top.set_ylabel(name_with_units(variable, units), fontsize=10.5)
+    low.set_ylabel(name_with_units("minus truth", units), fontsize=10.5)
     low.set_xlabel(x_label, fontsize=10.5)
     low.set_xlim(x[0], x[-1]) if x.size > 1 else None
     set_ticks(low.xaxis, x_kind, float(np.ptp(x)), 6)
@@ -163,8 +162,7 @@ def spectra(spectra: xr.Dataset, variable: str, *, styles: Mapping[str, tuple[st
     low.xaxis.set_minor_formatter(NullFormatter())
     low.minorticks_off()
     figure.suptitle(f"{variable}: mean power spectrum", x=0.01, ha="left", fontsize=12, fontweight="bold")
-    units = pretty_units(str(power.attrs.get("units", "")))
-    top.set_ylabel(f"power ({units})" if units else "power", fontsize=10.5)
+    top.set_ylabel(name_with_units("power", str(power.attrs.get("units", ""))), fontsize=10.5)
     low.set_ylabel("power / truth's", fontsize=10.5)
     low.set_xlabel("wavelength (cells of the fine grid)", fontsize=10.5)
     legend(top)

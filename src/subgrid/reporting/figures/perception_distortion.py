@@ -15,8 +15,9 @@ from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 
 from subgrid.reporting.figures.lines import NothingToDrawError
-from subgrid.reporting.figures.style import GREY, MARKERS, Array, pretty_units, system_styles, tidy
+from subgrid.reporting.figures.style import GREY, MARKERS, Array, system_styles, tidy
 from subgrid.reporting.figures.variants import refusal, score_name
+from subgrid.reporting.format_numbers import name_with_units
 
 DISTORTION, REALISM = "rmse", "log_spectral_distance"
 ZOOMED = 3.0  # the arms get a panel of their own where all points together need so many times their room
@@ -74,12 +75,12 @@ def trade_off(results: pd.DataFrame, variable: str) -> Figure:
     width, height = left + count * PANEL[0] + (count - 1) * between + 0.15, foot + PANEL[1] + head
     figure = Figure(figsize=(width, height), facecolor="white")
     units = results.loc[(results["variable"] == variable) & (results["score"] == DISTORTION), "units"]
-    unit = pretty_units(str(units.iloc[0]))
+    x_label = name_with_units(score_name(DISTORTION), str(units.iloc[0]))
     for i, (drawn, named) in enumerate([(points, points[len(arms) :] if alone else points), (arms, arms)][:count]):
         x = left + i * (PANEL[0] + between)
         ax = figure.add_axes((x / width, foot / height, PANEL[0] / width, PANEL[1] / height))
         _draw(ax, drawn, named, styles)
-        ax.set_xlabel(f"{score_name(DISTORTION)}{f' ({unit})' if unit else ''}", fontsize=10.5)
+        ax.set_xlabel(x_label, fontsize=10.5)
         ax.set_ylabel(f"{score_name(REALISM)} (dB)", fontsize=10.5)
     if alone:
         _mark(figure.axes[0], figure.axes[1])

@@ -1,8 +1,7 @@
-"""What all figures share: colours, units, time and degree texts, cell edges, axis dress."""
+"""What all figures share: colours, time and degree texts, cell edges, axis dress."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -24,21 +23,7 @@ OTHERS = (
     (_BROWN, "-."), (_BROWN, "--"), (_BROWN, ":"),
 )  # fmt: skip
 MARKERS = {"-": "o", "--": "s", "-.": "^", ":": "D"}  # what a dash is where there is no line
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 GREY = "#555555"
-
-
-def pretty_units(units: str) -> str:
-    """Write units as print does: ``m s-1`` becomes ``m s⁻¹``, ``(K)^2`` ``K²``; ``1`` (dimensionless) nothing."""
-    text = units.strip().replace("degC", "°C").replace("**", "^")
-    if text in ("1", "(1)", "(1)^2"):
-        return ""
-    text = re.sub(r"\(([^\W\d_]+)\)(?=\^)", r"\1", text)
-    return re.sub(r"(?<=[^\W\d_])\^?(-?\d+)|(?<=\))\^(\d+)", _raised, text)
-
-
-def _raised(found: re.Match[str]) -> str:
-    return (found[1] or found[2]).translate(_SUPERSCRIPT)
 
 
 def time_text(value: Any) -> str:

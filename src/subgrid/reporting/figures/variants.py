@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from subgrid.reporting.figures.lines import NothingToDrawError, legend, panels
-from subgrid.reporting.figures.style import FIXED, GREY, MARKERS, Array, pretty_units, system_styles, tidy
+from subgrid.reporting.figures.style import FIXED, GREY, MARKERS, Array, system_styles, tidy
+from subgrid.reporting.format_numbers import format_number, name_with_units
 
 CAPITALS = ("psnr", "ssim", "rmse", "mae", "crps")
 STRETCH = 2.0  # a baseline is drawn where it makes the arms' axis no more than so many times as long
@@ -130,12 +131,13 @@ def differences(results: pd.DataFrame, score: str, reference: str, *, higher_is_
     figure = Figure(figsize=(1.2 + 4.4 * len(drawn), 1.75 + 0.36 * count), layout="constrained", facecolor="white")
     axes = figure.subplots(1, len(drawn), sharey=True, squeeze=False)
     styles = system_styles([str(name) for name in dict.fromkeys(results["arm"])])
-    units = {str(row["variable"]): pretty_units(str(row["units"])) for row in of_score.to_dict("records")}
+    units = {str(row["variable"]): str(row["units"]) for row in of_score.to_dict("records")}
     for ax, (variable, rows) in zip(axes.flat, drawn.items(), strict=True):
         _difference_panel(ax, rows, styles)
-        unit = f" ({units[variable]})" if units[variable] else ""
         ax.set_title(variable, loc="left", fontsize=11, fontweight="bold")
-        ax.set_xlabel(_SIDES[higher_is_better].format(f"minus {reference}'s{unit}"), fontsize=10.5)
+        ax.set_xlabel(
+            _SIDES[higher_is_better].format(name_with_units(f"minus {reference}'s", units[variable])), fontsize=10.5
+        )
     figure.suptitle(
         f"{score_name(score)}: difference to {reference}", x=0.01, ha="left", fontsize=12, fontweight="bold"
     )
@@ -156,7 +158,7 @@ def _difference_panel(ax: Axes, rows: list[Row], styles: Mapping[str, tuple[str,
         if row.name in shown:
             _difference_row(ax, at, row, *styles[row.name])
         else:
-            said = row.note or f"{row.value:+.3g}, beyond this axis".replace("-", "−")
+            said = row.note or f"{format_number(row.value, digits=3, signed=True)}, beyond this axis"
             ax.annotate(
                 said, (0.01, at), xycoords=("axes fraction", "data"), va="center", color=GREY, fontsize=9,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},

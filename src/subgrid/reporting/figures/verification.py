@@ -12,7 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from subgrid.reporting.figures.fields import ROBUST_PERCENT, Sheet, draw_field, error_scale, even_scale, panel_shape
 from subgrid.reporting.figures.lines import NothingToDrawError, legend, panels
-from subgrid.reporting.figures.style import GREY, TRUTH, Array, pretty_units, reading_order, system_styles, tidy
+from subgrid.reporting.figures.style import GREY, TRUTH, Array, reading_order, system_styles, tidy
+from subgrid.reporting.format_numbers import name_with_units
 
 RMSE_COLOURS, SIGN_COLOURS = "magma_r", "RdBu_r"
 BETTER_COLOURS = "BrBG_r"  # green below zero, brown above: not those of the sign of an error
@@ -21,9 +22,9 @@ ROOM = 0.09  # between their names, as a share of the axis
 LIMITS = f"limit: {ROBUST_PERCENT[1]:g} % of cells"
 
 
-def _unit(field: xr.DataArray) -> str:
-    units = pretty_units(str(field.attrs.get("units", "")))
-    return f" ({units})" if units else ""
+def _label(name: str, field: xr.DataArray) -> str:
+    """A name with the field's units."""
+    return name_with_units(name, str(field.attrs.get("units", "")))
 
 
 def _title(figure: Figure, text: str) -> None:
@@ -56,11 +57,10 @@ def quantile_quantile(quantiles: xr.Dataset, variable: str) -> Figure:
     bottom, upper = low.get_ylim()
     low.set_ylim(min(bottom, -least), max(upper, least))
     _mark_quantiles((top, low), truth, np.asarray(known["probability"].values, dtype=np.float64))
-    unit = _unit(known)
     _title(figure, f"{variable}: quantiles over all times and cells")
-    top.set_ylabel(f"{variable}{unit}", fontsize=10.5)
-    low.set_ylabel(f"minus truth{unit}", fontsize=10.5)
-    low.set_xlabel(f"the truth's {variable}{unit}", fontsize=10.5)
+    top.set_ylabel(_label(variable, known), fontsize=10.5)
+    low.set_ylabel(_label("minus truth", known), fontsize=10.5)
+    low.set_xlabel(_label(f"the truth's {variable}", known), fontsize=10.5)
     legend(top)
     return figure
 
@@ -118,14 +118,13 @@ def error_map(cells: xr.Dataset, variable: str, system: str, baseline: str, *, n
         ax = sheet.add(row, column, name, note, left=column == 0, below=True)
         images.append(draw_field(ax, field, count, colours, scale))
     sheet.axis_names(ours)
-    unit = _unit(rmse)
     bars = (
-        (0, 0, images[0], f"RMSE{unit}", "max"),
-        (0 if narrow else 2, rows - 1, images[2], f"difference of RMSE{unit}", "both"),
-        (1 if narrow else 3, rows - 1, images[3], f"bias{unit}", "both"),
+        (0, 0, images[0], "RMSE", "max"),
+        (0 if narrow else 2, rows - 1, images[2], "difference of RMSE", "both"),
+        (1 if narrow else 3, rows - 1, images[3], "bias", "both"),
     )
     for column, row, image, label, extend in bars:
-        sheet.bar(column, sheet.bottom(row) - 0.36, image, f"{label}\n{LIMITS}", extend)
+        sheet.bar(column, sheet.bottom(row) - 0.36, image, f"{_label(label, rmse)}\n{LIMITS}", extend)
     return sheet.figure
 
 
@@ -160,9 +159,9 @@ def error_cycle(cycles: xr.Dataset, variable: str, *, narrow: bool = False) -> F
     for i, kind in enumerate(kinds):
         pair = axes[2 * i : 2 * i + 2, 0] if narrow else axes[:, i]
         for ax, score in zip(pair, ("rmse", "bias"), strict=True):
-            _cycle(ax, cycles[f"{variable}_{score}_{kind}"], kind)
-            unit = _unit(cycles[f"{variable}_{score}_{kind}"])
-            ax.set_ylabel(f"{'RMSE' if score == 'rmse' else score}{unit}", fontsize=10.5)
+            errors = cycles[f"{variable}_{score}_{kind}"]
+            _cycle(ax, errors, kind)
+            ax.set_ylabel(_label({"rmse": "RMSE"}.get(score, score), errors), fontsize=10.5)
         pair[1].axhline(0.0, color="#000000", linewidth=1.0)
         pair[1].set_xlabel("hour of day" if kind == "hour" else "season", fontsize=10.5)
     _title(figure, f"{variable}: errors by {' and '.join('hour of day' if k == 'hour' else k for k in kinds)}")

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from subgrid.config import load_config, recipe_names
+from subgrid.config import load_config
+from subgrid.config_files import recipe_names
 from subgrid.data.patches import Batch
 from subgrid.training.checkpoint import fresh_state
 from subgrid.training.objective import content_terms, make_game, open_fabric

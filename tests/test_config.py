@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from subgrid.config import Config, defaults, flatten, load_config, load_recipe, recipe_names
-from subgrid.errors import ConfigError, SubgridError, nearest
+from subgrid import config_files
+from subgrid.config import Config, defaults, known_keys, load_config
+from subgrid.config_errors import MEANT
+from subgrid.config_files import flatten, load_recipe, recipe_names
+from subgrid.errors import SYNONYMS, ConfigError, SubgridError, nearest
 
 DATA = {"source": "fields.nc", "variables": ["u10", "v10"]}
 BASE: dict[str, Any] = {"system": "srgan", "data": DATA}
@@ -33,9 +36,9 @@ def write(path: Path, text: str) -> Path:
     [
         # Unknown keys.
         ({"trian.updates": 5}, "unknown key trian. Did you mean 'train'?"),
-        ({"data.sorce": "x"}, "unknown key data.sorce. Did you mean 'source'?"),
-        ({"train.learnig_rate": 1.0}, "unknown key train.learnig_rate. Did you mean 'learning_rate'?"),
-        ({"content.looses": {}}, "unknown key content.looses. Did you mean 'losses'?"),
+        ({"data.sorce": "x"}, "unknown key data.sorce. Did you mean 'data.source'?"),
+        ({"train.learnig_rate": 1.0}, "unknown key train.learnig_rate. Did you mean 'train.learning_rate'?"),
+        ({"content.looses": {}}, "unknown key content.looses. Did you mean 'content.losses'?"),
         ({"content.qq": 1}, "unknown key content.qq. Valid: learning_rate, losses, share."),
         # Wrong types.
         ({"train": 3}, "train: got 3, expected a table: [train]."),
@@ -51,7 +54,7 @@ def write(path: Path, text: str) -> Path:
         ({"data.test": [2018, "2019"]}, 'data.test: got 2018, expected two dates: ["2018-10-01", "2018-10-09"].'),
         (
             {"data.select": {"level": [1, 2]}},
-            "data.select: got [1, 2], expected one label a dimension: { level = 850 }.",
+            "data.select: got [1, 2], expected one label for each dimension: { level = 850 }.",
         ),
         (
             {"train.learning_rate": "fast"},
@@ -73,8 +76,8 @@ def write(path: Path, text: str) -> Path:
             {"train.updates": 5, "train.epochs": 2},
             ("train: got updates and epochs, expected exactly one of updates, epochs, seconds."),
         ),
-        ({"data.factor": 3}, "train.patch: 64 is no multiple of data.factor 3; take 63."),
-        ({"data.factor": 5, "train.patch": 8}, "train.patch: 8 is no multiple of data.factor 5; take 10."),
+        ({"data.factor": 3}, "train.patch: 64 is not a multiple of data.factor (3); use 63."),
+        ({"data.factor": 5, "train.patch": 8}, "train.patch: 8 is not a multiple of data.factor (5); use 10."),
         (
             {"content": {"losses": {"adversarial": {"weight": 1.0}}}},
             ("content.losses.adversarial: the content stage has no discriminator; put it under [losses]."),
@@ -84,7 +87,7 @@ def write(path: Path, text: str) -> Path:
             {"system": "bicubic", "losses.adversarial.weight": 1.0},
             "discriminator: the adversarial loss needs one; add a [discriminator] table.",
         ),
-        ({"losses.l2": {}}, "losses.l2.weight is missing: add it (see the example configurations)."),
+        ({"losses.l2": {}}, "losses.l2.weight is missing: add it (weight = 1.0, for example)."),
         ({"system": 3}, f"system: got 3, expected a name. Valid: {', '.join(sorted(recipe_names()))}."),
     ],
 )
@@ -94,9 +97,9 @@ def test_what_cannot_be_used_is_named_with_what_was_found(settings: dict[str, An
 
 
 def test_missing_variables_and_data_are_asked_for_with_an_example() -> None:
-    with refused('the given settings: data.variables is missing: add it (variables = ["t2m"]).'):
+    with refused('the given settings: data.variables is missing: add it (variables = ["t2m"] under [data]).'):
         load_config({"data": {"source": "a.nc"}})
-    with refused("the given settings: data is missing: add it ([data] with source and variables)."):
+    with refused("the given settings: data is missing: add it (a [data] table with source and variables)."):
         load_config({})
 
 
@@ -106,32 +109,32 @@ def test_several_problems_are_told_at_once_but_not_more_than_three() -> None:
         load_config(BASE | wrong)
     assert str(caught.value) == (
         "the given settings: seed: got -1; input should be greater than or equal to 0. train.batch: got 0; input should be "
-        "greater than or equal to 1. unknown key train.bach. Did you mean 'batch'?"
+        "greater than or equal to 1. unknown key train.bach. Did you mean 'train.batch'?"
     )
 
 
 def test_an_unknown_system_is_refused() -> None:
-    with refused("system: no recipe called 'srgna'. Did you mean 'srgan'?"):
+    with refused("system: there is no recipe called 'srgna'. Did you mean 'srgan'?"):
         load_config(BASE | {"system": "srgna"})
-    with refused("no recipe file nowhere/own.toml."):
+    with refused("there is no recipe file nowhere/own.toml."):
         load_config(BASE | {"system": "nowhere/own.toml"})
 
 
 def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "winds.toml", "")
-    with refused(f"no configuration file {tmp_path / 'wind.toml'}. Did you mean 'winds.toml'?"):
+    with refused(f"there is no configuration file {tmp_path / 'wind.toml'}. Did you mean 'winds.toml'?"):
         load_config(tmp_path / "wind.toml")
-    with refused(f"no configuration file {tmp_path / 'no' / 'wind.toml'}."):
+    with refused(f"there is no configuration file {tmp_path / 'no' / 'wind.toml'}."):
         load_config(tmp_path / "no" / "wind.toml")
     with refused(f"{tmp_path} is a folder; give the TOML file of a configuration (for a run, its config.json)."):
         load_config(tmp_path)
     bad = write(tmp_path / "bad.toml", "[data\n")
-    with pytest.raises(ConfigError, match=rf"^{re.escape(str(bad))} is not readable TOML: .*line 1"):
+    with pytest.raises(ConfigError, match=rf"^{re.escape(str(bad))} is not valid TOML: .*line 1"):
         load_config(bad)
     bad.write_bytes(b'system = "\xff"')
-    with pytest.raises(ConfigError, match=rf"^{re.escape(str(bad))} is not readable TOML: "):
+    with pytest.raises(ConfigError, match=rf"^{re.escape(str(bad))} is not valid TOML: "):
         load_config(bad)
-    with pytest.raises(ConfigError, match=r"bad\.json is not readable JSON: "):
+    with pytest.raises(ConfigError, match=r"bad\.json is not valid JSON: "):
         load_config(write(tmp_path / "bad.json", "{"))
     with refused(f"{tmp_path / 'list.json'} holds a list, expected the config.json of a run."):
         load_config(write(tmp_path / "list.json", "[1]"))
@@ -141,6 +144,61 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
 def test_an_override_must_be_key_and_value(text: str) -> None:
     with refused(f"--set {text}: expected key=value, such as train.updates=500."):
         load_config(BASE, [text])
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("data.coarse", "data.coarse_source"),
+        ("data.files", "data.source"),
+        ("content.loss", "content.losses"),
+        ("data.level", "data.select"),
+        ("data.validation", "data.valid"),
+        ("train.lr", "train.learning_rate"),
+        ("train.batch_size", "train.batch"),
+        ("train.steps", "train.updates"),
+        ("train.amp", "train.precision"),
+        ("train.factor", "data.factor"),
+        ("train.losses", "losses"),
+        ("lr", "train.learning_rate"),
+        ("epochs", "train.epochs"),
+        ("factor", "data.factor"),
+        ("features", "generator.features"),
+        ("train.channels", "generator.features"),
+        ("model", "generator"),
+        ("network", "generator"),
+        ("critic", "discriminator"),
+        ("loss", "losses"),
+        ("variabels", "data.variables"),
+    ],
+)
+def test_an_unknown_key_is_understood_by_its_meaning(key: str, meant: str) -> None:
+    with refused(f"the given settings: unknown key {key}. Did you mean {meant!r}?"):
+        load_config({"data": DATA}, [f"{key}=1"])
+
+
+def test_suggestions_are_settings() -> None:
+    keys = set(known_keys())
+    assert set(MEANT.values()) <= keys
+    assert {word for words in SYNONYMS.values() for word in words} <= {key.rpartition(".")[2] for key in keys}
+    assert not set(MEANT) & keys
+
+
+def test_an_old_name_is_read_from_a_run_and_suggested_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(config_files.RENAMED, "train", {"minibatch": "batch"})
+    monkeypatch.setitem(config_files.RENAMED, "generator", {"width": "features"})
+    monkeypatch.setitem(config_files.RENAMED, "losses", {"factor": "weight"})
+    config = load_config(BASE)
+    old = config.model_dump(mode="json", exclude_none=True)
+    old["train"]["minibatch"] = old["train"].pop("batch")
+    old["generator"]["width"] = old["generator"].pop("features")
+    for losses in (old["losses"], old["content"]["losses"]):
+        losses["l1"]["factor"] = losses["l1"].pop("weight")
+    assert load_config(write(tmp_path / "config.json", json.dumps(old))) == config
+    with refused("the given settings: unknown key train.minibatch. Did you mean 'train.batch'?"):
+        load_config(BASE | {"train.minibatch": 3})
 
 
 # --- What wins ---
@@ -252,7 +310,10 @@ def test_a_resolved_configuration_stays_of_its_system(tmp_path: Path) -> None:
     config = load_config(BASE)
     file = write(tmp_path / "config.json", json.dumps(config.model_dump(mode="json", exclude_none=True)))
     assert load_config(file, ["system=srgan"]) == config
-    with refused(f"{file}: system: it is resolved for 'srgan'; start another from a TOML file."):
+    with refused(
+        f"{file}: this configuration is already resolved for the system 'srgan'; to change the system, "
+        "start from a TOML file."
+    ):
         load_config(file, ["system=bicubic"])
 
 

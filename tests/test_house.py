@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import subgrid
-from subgrid.config import load_config, load_recipe, recipe_names
+from subgrid.config import load_config
+from subgrid.config_files import load_recipe, recipe_names
 from subgrid.losses import ADVERSARIAL, GAME, LOSSES
 from subgrid.models import DISCRIMINATORS, GENERATORS, SAMPLERS
 

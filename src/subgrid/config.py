@@ -1,62 +1,105 @@
-"""Configuration: one TOML of a dozen lines over a recipe, checked at the door.
+"""The configuration: every setting with its type, range, default and description, and `load_config`.
 
-A user's file names a system and a data set; `recipes/<system>.toml` supplies the rest; what the file or `--set key=value` says
-wins. Unknown keys and wrong types are refused with the key, what was found and the nearest valid choice.
+A user's file names a system and a data set; `recipes/<system>.toml` supplies the rest; values in the file and then those of
+`--set key=value` take precedence. `docs/settings.md` and `subgrid settings` are made from the descriptions here.
 """
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Iterable, Mapping
-from datetime import date, time
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from subgrid.config_errors import explain
+from subgrid.config_files import (
+    LENGTHS,
+    Table,
+    expand_keys,
+    flatten,
+    load_recipe,
+    merge,
+    override,
+    read_override,
+    read_settings,
+    recipe_names,
+)
 from subgrid.errors import ConfigError, nearest
 
-Table = dict[str, Any]
+DEFAULT_SYSTEM = "srgan"
+
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
+NotNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
-LENGTHS = ("updates", "epochs", "seconds")
 DESCRIPTIONS = frozenset({"summary"})  # settings that have no effect; another version may word them differently
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=False, frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=False, frozen=True, validate_default=True, use_attribute_docstrings=True
+    )
 
 
 class DataConfig(_Strict):
-    """What to read, how to pair it, how to split it."""
+    """Which fields to read, how coarse and fine fields are paired, and how times are split."""
 
     source: str | list[str] | None = None
-    variables: list[str] = Field(min_length=1)
+    """Fine fields to learn from: a file, a Zarr folder, a glob, or a list of these (NetCDF, Zarr, GRIB or .npy).
+    Relative paths start at the working directory; `~` and `${VARIABLE}` are filled in. Required, unless an open Dataset
+    is passed in Python."""
+    variables: Annotated[list[str], Field(min_length=1)]
+    """Variables to super-resolve, by their names in the source, such as ["u10", "v10"]. All are predicted together,
+    each as one channel, in this order."""
     factor: Annotated[int, Field(ge=2, le=64)] = 4
+    """Fine cells per coarse cell along each axis. With 4, each coarse cell covers 16 fine cells. Most generators need a
+    power of two. Rows and columns that do not fill a coarse cell are cropped."""
     coarsen: Literal["mean", "bilinear"] = "mean"
+    """How the coarse fields are made from the fine ones: `mean` is the area-weighted mean of the fine cells; `bilinear`
+    interpolates at the centre of the coarse cell, without antialiasing, as some papers do. Not used with
+    `coarse_source`."""
     coarse_source: str | list[str] | None = None
+    """Coarse fields from a source of their own, such as a coarser model, in place of coarsened fine fields. Given as
+    `source` is; it must hold the same variables on a grid that the fine grid nests in. Times that only one of the two
+    sources holds are left out."""
     train: tuple[str, str] | None = None
+    """First and last time of the training period, both included, such as ["2018-09-14", "2018-10-10"]; a date without a
+    time of day covers the whole day. Without any periods, the first 70 % of the times train, the next 15 % validate,
+    the rest test."""
     valid: tuple[str, str] | None = None
+    """First and last time of the validation period, whose scores choose the best weights. Where only `train` and `test`
+    are given, the last tenth of the training period."""
     test: tuple[str, str] | None = None
+    """First and last time of the test period, which only `evaluate` reads. Required if `train` is given."""
     gap: str = "0h"
+    """Least time between two splits, a number with a unit such as `12h` or `2d`. Closer times of the earlier split are
+    left out, so that training and test do not share a weather situation."""
     season: Literal["MAM", "JJA", "SON", "DJF"] | None = None
+    """Use the times of one season only, named by the initials of its months. Default: all times."""
     select: dict[str, str | int | float] = {}
+    """One label for each further dimension, such as { level = 850 }: a pressure level, height, forecast step (hours) or
+    ensemble member (`realization`). Required where the variables have such a dimension."""
     static: list[str] = []
+    """Fields that do not change in time, given to the generator on the fine grid: `sin_latitude` and `cos_latitude` are
+    computed; others, such as orography, are read from `static_source`."""
     static_source: str | list[str] | None = None
+    """Where the static fields are read, given as `source` is. Fields on another grid are interpolated bilinearly and
+    must cover the domain."""
     start: str | None = None
+    """Time of the first field, such as "2020-01-01T00:00". Required for .npy sources, which hold no times."""
     step: str | None = None
+    """Time between fields, such as `1h`. Required for .npy sources, which hold no times."""
 
 
 class PartConfig(BaseModel):
-    """A model by name, with the options of its constructor."""
+    """A generator or discriminator by name, with the options of its constructor."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
     name: str
+    """The architecture, by name, or `package.module:Class` for a class of your own. The other settings of the table are
+    the options of its constructor."""
 
     @property
     def options(self) -> Table:
@@ -65,10 +108,12 @@ class PartConfig(BaseModel):
 
 
 class LossConfig(BaseModel):
-    """A loss term's weight, with the options of its constructor."""
+    """A loss with its weight and the options of its constructor."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
-    weight: Annotated[float, Field(ge=0.0)]
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+    weight: NotNegative
+    """Factor of the loss in the sum that the generator minimises. Losses are computed on standardised fields and have
+    no unit. 0 switches the loss off."""
 
     @property
     def options(self) -> Table:
@@ -77,35 +122,66 @@ class LossConfig(BaseModel):
 
 
 class ContentConfig(_Strict):
-    """The content-only stage before the discriminator comes in; `share` of the training length, 0 for none, 1 for all."""
+    """The content stage: the first part of a training, in which the generator is trained without a discriminator."""
 
     share: Share = 0.0
+    """Share of the training length for the content stage, from 0 (no content stage) to 1 (no discriminator at all). Its
+    last weights are saved as `content`."""
     learning_rate: Positive | None = None
+    """Learning rate of the generator in the content stage. Default: `train.learning_rate`."""
     losses: dict[str, LossConfig] = {}
+    """Losses of the content stage, one table each; all losses but those that need a discriminator."""
 
 
 class TrainConfig(_Strict):
-    """Length, optimiser, schedule, validation."""
+    """Length of the training, optimiser, learning-rate schedule, validation and device."""
 
     updates: Count | None = None
+    """Length of the training in updates of the generator. Give exactly one of `updates`, `epochs`, `seconds`."""
     epochs: Positive | None = None
+    """Length of the training in passes over the training split; one epoch is as many patches as cover every training
+    field once. Fractions are allowed."""
     seconds: Positive | None = None
+    """Length of the training in seconds spent on updates; validation is not counted. The number of updates then depends
+    on the machine."""
     batch: Count = 16
+    """Patches per update. More need more memory and give smoother gradients."""
     patch: Annotated[int, Field(ge=8)] = 64
+    """Side of the square training patches in fine cells; a multiple of `data.factor`. On smaller domains, the domain.
+    Larger patches show the discriminator larger structures and take more memory and time."""
     learning_rate: Positive = 1e-4
+    """Step size of the Adam optimiser, at its largest in the schedule."""
     discriminator_learning_rate: Positive | None = None
+    """Learning rate of the discriminator. Default: `learning_rate`."""
     betas: tuple[Decay, Decay] = (0.9, 0.999)
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
-    clip_norm: Annotated[float, Field(ge=0.0)] = 0.0
+    """Decay rates of Adam's running means of the gradient and of its square. A smaller first value, such as 0.5, damps
+    oscillations between generator and discriminator."""
+    weight_decay: NotNegative = 0.0
+    """L2 penalty that Adam adds to the gradients. It pulls all weights towards zero; 0 switches it off."""
+    clip_norm: NotNegative = 0.0
+    """Largest norm of the generator's gradient; longer gradients are scaled down to it. 0 clips nothing."""
     schedule: Literal["constant", "cosine"] = "constant"
+    """Learning rate within each stage: `constant`, or `cosine`, which falls to zero at its end."""
     warmup: Share = 0.0
+    """Share of each stage over which the learning rate rises linearly from near zero to its full value."""
     ema: Decay = 0.0
+    """Decay per update of the running average of the generator's weights, which is then validated and saved in place of
+    the weights themselves; 0.99 averages about the last 100 updates. 0 uses no average."""
     flips: bool = False
+    """Mirror half of the patches east-west and half north-south at random; wind components across the mirror change
+    sign. Adds variety to small data sets, but weather is not mirror-symmetric."""
     validate_every: Count = 100
+    """Updates between two validations. Each adds a row to history.csv and saves a checkpoint."""
     validation_fields: Count = 8
+    """Whole fields of the validation split that are scored at each validation, evenly spaced in time."""
     training_fields: Annotated[int, Field(ge=0)] = 0
+    """Whole fields of the training split to score at each validation as well, for comparison: a growing distance
+    between the two shows overfitting. 0 scores none."""
     precision: Literal["auto", "32", "bf16"] = "auto"
+    """Arithmetic of the networks: `32` is single precision, `bf16` mixed precision, which is faster where the processor
+    supports it; `auto` takes bf16 there and 32 elsewhere."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train: `cpu`, `cuda` (one GPU), or `auto` for a GPU if there is one."""
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainConfig:
@@ -118,18 +194,31 @@ class TrainConfig(_Strict):
 
 
 class Config(_Strict):
-    """Everything that a run depends on."""
+    """All settings that a run depends on."""
 
     system: str
+    """System to train: a name that `subgrid systems` lists, or the path of a TOML file of the same form as the shipped
+    recipes. Its recipe supplies every setting that is not given. Default: `srgan`."""
     summary: str = ""
+    """What the system is, in one line, for `subgrid systems`. Set by recipes."""
     family: str = ""
+    """Kind of system: `baseline` (nothing to train), `sound`, or `published` (reproduces a paper, including its
+    errors). Set by recipes."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of all random numbers: first weights, patches, flips and noise. Two trainings with the same settings, data
+    and seed on one machine give the same weights."""
     data: DataConfig
+    """The data; a table, see [data]."""
     generator: PartConfig
+    """The network that makes fine fields; a table, see [generator]."""
     discriminator: PartConfig | None = None
+    """The network that tells generated from true fields; a table, see [discriminator]. Default: none."""
     content: ContentConfig = ContentConfig()
+    """The content stage; a table, see [content]."""
     losses: dict[str, LossConfig] = {}
+    """Losses of the adversarial stage, one table each, see [losses.NAME]."""
     train: TrainConfig = TrainConfig(updates=1000)
+    """Length, optimiser and validation; a table, see [train]."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -143,7 +232,7 @@ class Config(_Strict):
         if self.train.patch % self.data.factor:
             patch, factor = self.train.patch, self.data.factor
             best = max(-(-8 // factor), round(patch / factor)) * factor
-            raise ValueError(f"train.patch: {patch} is no multiple of data.factor {factor}; take {best}")
+            raise ValueError(f"train.patch: {patch} is not a multiple of data.factor ({factor}); use {best}")
         if self.adversarial and self.discriminator is None:
             raise ValueError("discriminator: the adversarial loss needs one; add a [discriminator] table")
         return self
@@ -161,41 +250,19 @@ class Config(_Strict):
         return self.generator.name not in SAMPLERS
 
 
-_TABLES: dict[str, type[BaseModel]] = {"data": DataConfig, "train": TrainConfig, "content": ContentConfig}
+TABLES: dict[str, type[BaseModel]] = {
+    "": Config,
+    "data": DataConfig,
+    "content": ContentConfig,
+    "train": TrainConfig,
+}
 
 
 def defaults() -> Table:
-    """The values of settings that are not given, as plain values; what then has no value is left out."""
+    """The values of settings that are not given, as plain values; settings whose default is None are left out."""
     plain: Table = {"mode": "json", "exclude_none": True}
-    tables = {name: model.model_construct().model_dump(**plain) for name, model in _TABLES.items()}
-    return Config.model_construct().model_dump(exclude=set(_TABLES), **plain) | tables
-
-
-def recipe_names() -> list[str]:
-    """Names of the shipped systems, those of the study as `published/NAME`."""
-    root = resources.files("subgrid") / "recipes"
-    top = [p.name.removesuffix(".toml") for p in root.iterdir() if p.name.endswith(".toml")]
-    published = [
-        f"published/{p.name.removesuffix('.toml')}" for p in (root / "published").iterdir() if p.name.endswith(".toml")
-    ]
-    return sorted(top) + sorted(published)
-
-
-def load_recipe(system: str) -> Table:
-    """The settings that a system's recipe file supplies.
-
-    Args:
-        system: a shipped name, or the path of a TOML file of the same form.
-
-    Raises:
-        ConfigError: if there is no such recipe.
-    """
-    if system.endswith(".toml"):
-        return _read_toml(Path(system))
-    if system not in recipe_names():
-        raise ConfigError(f"system: no recipe called {system!r}.{nearest(system, recipe_names())}")
-    file: Traversable = resources.files("subgrid") / "recipes" / f"{system}.toml"
-    return _parse(file.read_text(encoding="utf-8"))
+    tables = {name: model.model_construct().model_dump(**plain) for name, model in TABLES.items() if name}
+    return Config.model_construct().model_dump(exclude=set(tables), **plain) | tables
 
 
 def load_config(config: str | Path | Mapping[str, Any] | Config, overrides: Iterable[str] = ()) -> Config:
@@ -223,173 +290,28 @@ def load_config(config: str | Path | Mapping[str, Any] | Config, overrides: Iter
     for text in overrides:
         over = merge(over, read_override(text))
     if resolved and over.get("system", raw.get("system")) != raw.get("system"):
-        raise ConfigError(f"{where}: system: it is resolved for {raw.get('system')!r}; start another from a TOML file.")
-    raw = _settle(raw, over)
+        raise ConfigError(
+            f"{where}: this configuration is already resolved for the system {raw.get('system')!r}; to change the system, "
+            "start from a TOML file."
+        )
+    raw = override(raw, over)
     try:
-        return Config.model_validate(raw if resolved else _settle(_recipe(raw, where), raw))
+        return Config.model_validate(raw if resolved else override(_recipe(raw, where), raw))
     except ValidationError as error:
-        raise ConfigError(f"{where}: {_explain(error)}") from None
+        raise ConfigError(f"{where}: {explain(error, known_keys())}") from None
 
 
 def _recipe(raw: Table, where: str) -> Table:
     """The recipe of the system that the settings name."""
-    system = raw.get("system", "srgan")
+    system = raw.get("system", DEFAULT_SYSTEM)
     if not isinstance(system, str):
         raise ConfigError(f"{where}: system: got {system!r}, expected a name.{nearest(str(system), recipe_names())}")
     return {**load_recipe(system), "system": system}
 
 
-def _settle(base: Table, over: Table) -> Table:
-    """`over` wins; a training length given there takes the place of any other."""
-    train, given = base.get("train"), over.get("train")
-    if isinstance(train, Mapping) and isinstance(given, Mapping) and any(name in given for name in LENGTHS):
-        base = {**base, "train": {k: v for k, v in train.items() if k not in LENGTHS}}
-    return merge(base, over)
-
-
-def read_settings(path: Path) -> Table:
-    """Read the settings of a TOML file, or the `config.json` of a run, unchecked.
-
-    Raises:
-        ConfigError: for a file that is not there or cannot be read.
-    """
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder; give the TOML file of a configuration (for a run, its config.json).")
-    if not path.is_file():
-        near = nearest(path.name, (p.name for p in path.parent.glob("*.toml"))) if path.parent.is_dir() else ""
-        raise ConfigError(f"no configuration file {path}.{near}")
-    if path.suffix == ".json":
-        try:
-            table = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ConfigError(f"{path} is not readable JSON: {error}") from None
-        if not isinstance(table, dict):
-            raise ConfigError(f"{path} holds a {type(table).__name__}, expected the config.json of a run.")
-        return table
-    return _read_toml(path)
-
-
-def _read_toml(path: Path) -> Table:
-    try:
-        return _parse(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"no recipe file {path}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not readable TOML: {error}") from None
-
-
-def _parse(text: str) -> Table:
-    """Read TOML; dates without quotes are meant as text."""
-    table: Table = _dates_as_text(tomllib.loads(text))
-    return table
-
-
-def _dates_as_text(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _dates_as_text(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_dates_as_text(item) for item in value]
-    return value.isoformat() if isinstance(value, date | time) else value
-
-
-def read_override(text: str) -> Table:
-    """`a.b=1` as a nested table; the value is read as TOML, else as text.
-
-    Raises:
-        ConfigError: where there is no key or no sign.
-    """
-    key, sign, value = text.partition("=")
-    if not sign or not key.strip():
-        raise ConfigError(f"--set {text}: expected key=value, such as train.updates=500.")
-    try:
-        parsed = _parse(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    return expand_keys({key.strip(): parsed})
-
-
-def expand_keys(settings: Mapping[str, Any]) -> Table:
-    """Dotted keys as nested tables."""
-    out: Table = {}
-    for key, value in settings.items():
-        nested: Any = expand_keys(value) if isinstance(value, Mapping) else value
-        for part in reversed(str(key).split(".")):
-            nested = {part: nested}
-        out = merge(out, nested)
-    return out
-
-
-def flatten(table: Mapping[str, Any], prefix: str = "") -> Table:
-    """Nested tables as dotted keys."""
-    out: Table = {}
-    for key, value in table.items():
-        out |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return out
-
-
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
-    """`over` wins; tables are merged, everything else is replaced."""
-    out = dict(base)
-    for key, value in over.items():
-        old = out.get(key)
-        nested = isinstance(value, Mapping) and isinstance(old, Mapping)
-        out[key] = merge(_kept(old, value), value) if nested and isinstance(old, Mapping) else value
-    return out
-
-
-def _kept(old: Mapping[str, Any], over: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What stays of a table: a part of another name keeps no option of the old one, a loss of another kind its weight."""
-    if over.get("name", old.get("name")) != old.get("name"):
-        return {}
-    same = over.get("kind", old.get("kind")) == old.get("kind")
-    return old if same else {"weight": old["weight"]} if "weight" in old else {}
-
-
-_PATHS, _PERIOD = "a path, a glob or a list of them", 'two dates: ["2018-10-01", "2018-10-09"]'
-_EXPECTED = {
-    **dict.fromkeys(("data.source", "data.coarse_source", "data.static_source"), _PATHS),
-    **dict.fromkeys(("data.train", "data.valid", "data.test"), _PERIOD),
-    **dict.fromkeys(("data.variables", "data.static"), 'a list of names: ["t2m"]'),
-    "data.select": "one label a dimension: { level = 850 }",
-}
-
-
-def _explain(error: ValidationError) -> str:
-    """The first problems of a validation, each with key, what was found and what was expected."""
-    lines: dict[str, str] = {}  # a problem a key: each choice of a union brings one of its own
-    for item in error.errors():
-        path = [str(part) for part in item["loc"]]
-        key, found = ".".join(path), item["input"]
-        plain = next((known for known in _EXPECTED if key == known or key.startswith(f"{known}.")), None)
-        if plain and (key, item["type"]) != ("data.variables", "missing"):
-            lines[plain] = f"{plain}: got {found!r}, expected {_EXPECTED[plain]}."
-        elif item["type"] == "extra_forbidden":
-            lines[key] = f"unknown key {key}.{nearest(path[-1], _keys(path[:-1]))}"
-        elif item["type"] == "missing":
-            lines[key] = f"{key} is missing: add it ({_describe(path)})."
-        elif item["type"] == "value_error":
-            lines[key] = f"{key + ': ' if key else ''}{item['ctx']['error']}."
-        elif item["type"] in {"model_type", "dict_type"}:
-            lines[key] = f"{key}: got {found!r}, expected a table: [{key}]."
-        else:
-            lines[key] = f"{key}: got {found!r}; {item['msg'][0].lower() + item['msg'][1:]}."
-    return " ".join(list(lines.values())[:3])
-
-
-def _model_at(path: list[str]) -> type[BaseModel] | None:
-    """The model that checks the table at a path."""
-    model: type[BaseModel] | None = Config
-    for part in path:
-        model = _TABLES.get(part) if model is Config else None
-    return model
-
-
-def _keys(path: list[str]) -> list[str]:
-    model = _model_at(path)
-    return sorted(model.model_fields) if model else []
-
-
-def _describe(path: list[str]) -> str:
-    """An example of a key that is missing."""
-    examples = {"data": "[data] with source and variables", "data.variables": 'variables = ["t2m"]'}
-    return examples.get(".".join(path), "see the example configurations")
+def known_keys() -> list[str]:
+    """Dotted keys of all settings that are checked here, with those of the networks' options that recipes set."""
+    fields = [f"{table}.{name}".lstrip(".") for table, model in TABLES.items() for name in model.model_fields]
+    parts = ("generator.", "discriminator.", "losses.")
+    options = [key for name in recipe_names() for key in flatten(load_recipe(name)) if key.startswith(parts)]
+    return list(dict.fromkeys([*fields, *options]))

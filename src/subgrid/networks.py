@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from subgrid.config import Config, load_config, recipe_names
+from subgrid.config import Config, load_config
+from subgrid.config_files import recipe_names
 from subgrid.errors import RunError
 from subgrid.models import DISCRIMINATORS, GENERATORS, SAMPLERS, build, count_parameters
 from subgrid.run import Run

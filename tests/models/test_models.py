@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from subgrid.config import load_config, recipe_names
+from subgrid.config import load_config
+from subgrid.config_files import recipe_names
 from subgrid.errors import ConfigError
 from subgrid.io.tensors import load_tensors, save_tensors
 from subgrid.models import DISCRIMINATORS, GENERATORS, build

@@ -106,7 +106,7 @@ PROBLEMS: list[tuple[dict[str, Any], str]] = [
     (make({"a": {"train.updates": 3}}), "arms.a.train.updates: the budget is the same for all arms; set it under"),
     (make({"a": {}}, common={"train": {"epochs": 3}}), "common.train.epochs: the budget is the same for all arms"),
     (make({"a": {"seed": 3}}), "arms.a.seed: every arm has the seeds of the study; leave it away."),
-    (make({"a": {"train.emma": 3}}), r"arms.a: unknown key train.emma. Did you mean 'ema'\?"),
+    (make({"a": {"train.emma": 3}}), r"arms.a: unknown key train.emma. Did you mean 'train.ema'\?"),
     (
         make({"a": {}}, base={"system": "bicubic", "data.variables": ["t2m"]}),
         "arms.a: system: bicubic is a baseline with nothing to train",

@@ -27,17 +27,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from subgrid.config import (
-    LENGTHS,
-    Config,
-    Table,
-    expand_keys,
-    flatten,
-    load_config,
-    merge,
-    read_override,
-    read_settings,
-)
+from subgrid.config import Config, load_config
+from subgrid.config_files import LENGTHS, Table, expand_keys, flatten, merge, read_override, read_settings
 from subgrid.errors import ConfigError, SubgridError, nearest
 from subgrid.training.dry_run import refuse_untrainable
 

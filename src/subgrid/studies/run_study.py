@@ -18,7 +18,8 @@ from typing import Any
 
 import pandas as pd
 
-from subgrid.config import DESCRIPTIONS, defaults, flatten
+from subgrid.config import DESCRIPTIONS, defaults
+from subgrid.config_files import flatten, rename_old_keys
 from subgrid.data.store import open_store
 from subgrid.errors import ConfigError, RunError, SubgridError
 from subgrid.io.atomic import write_csv, write_json
@@ -236,7 +237,7 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
         if name not in new["arms"]:
             yield f"arms.{name} is gone"
             continue
-        was, now = (unstated | flatten(one["config"]) for one in (arm, new["arms"][name]))
+        was, now = (unstated | flatten(rename_old_keys(one["config"])) for one in (arm, new["arms"][name]))
         for key in sorted({*was, *now} - {"seed", *DESCRIPTIONS}):
             if was.get(key) != now.get(key):
                 yield f"arms.{name}: {key} was {was.get(key)!r}, is now {now.get(key)!r}"

@@ -17,7 +17,8 @@ import torch
 import xarray as xr
 from torch import nn
 
-from subgrid.config import DESCRIPTIONS, Config, flatten, load_config
+from subgrid.config import DESCRIPTIONS, Config, load_config
+from subgrid.config_files import flatten
 from subgrid.data.patches import Batch, PatchSampler, patch_shape
 from subgrid.data.store import Store, open_store
 from subgrid.errors import RunError

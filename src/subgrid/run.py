@@ -157,7 +157,7 @@ def load_run(path: str | Path) -> Run:
             f"{path} is not a run directory: {', '.join(missing)} missing. `subgrid train CONFIG --out {path}` makes one."
         )
     documents = [json.loads((path / name).read_text(encoding="utf-8")) for name in FACTS[1:3]]
-    with xr.open_dataset(path / "grid.nc", engine="h5netcdf") as grid:
+    with xr.open_dataset(path / "grid.nc", engine="netcdf4") as grid:
         return Run(path, load_config(path / "config.json"), documents[0], documents[1], grid.load())
 
 

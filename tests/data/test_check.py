@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from test_open_source import DATA, NOT_THERE, curvilinear, make, real
+from test_open_source import AWKWARD, curvilinear, make, real
 
 from subgrid.data.check import Finding, Report, check
 from subgrid.data.sources import times
@@ -297,9 +297,7 @@ def test_gaussian_model_grid() -> None:
 
 
 @pytest.mark.realdata
-def test_check_never_raises_on_real_files() -> None:
-    if not DATA.exists():
-        pytest.skip(NOT_THERE)
-    for path in sorted((DATA / "awkward").glob("*.nc")):
-        report = check(path)
-        assert report.summary or report.findings[0].level == "error"
+@pytest.mark.parametrize("name", [name for name in sorted(AWKWARD) if name.endswith(".nc")])
+def test_check_never_raises_on_real_files(name: str) -> None:
+    report = check(real(f"awkward/{name}"))
+    assert report.summary or report.findings[0].level == "error"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -335,6 +337,13 @@ def test_an_existing_cluster_is_used_one_job_at_a_time_in_a_process(
     for arm in ("sound", "sampled"):
         one, other = (folder / "runs" / f"{arm}-seed1" / "history.csv" for folder in (tmp_path / "out", unbroken))
         assert one.read_bytes() == other.read_bytes()
+
+
+def test_workers_without_distributed_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    for client in (scheduling.local_client(1, 1), scheduling.remote_client("tcp://127.0.0.1:1")):
+        with pytest.raises(RunError, match=re.escape('`pip install "subgrid[cluster]"`')), client:
+            pass
 
 
 def test_where_no_scheduler_answers(study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from subgrid.data.grid import check_nesting, refine_axis, same_axis, spatial_dims
-from subgrid.data.sources.units import plain_units
+from subgrid.data.sources.units import same_units, stated_units
 from subgrid.errors import ConfigError, GridError, SourceError
 from subgrid.io.console import Notify
 
@@ -160,8 +160,8 @@ def _check_dims(name: str, field: xr.DataArray, allowed: Sequence[str]) -> None:
 
 
 def _check_units(name: str, field: xr.DataArray, truth: xr.DataArray) -> None:
-    units = [str(one.attrs.get("units", "")) for one in (field, truth)]
-    if all(units) and plain_units(units[0]) != plain_units(units[1]):
+    units = [stated_units(one.attrs.get("units")) for one in (field, truth)]
+    if all(units) and not same_units(*units):
         raise SourceError(
             f"{name}: {field.name} is in {units[0]!r}, the reference in {units[1]!r}; convert one of them first."
         )
@@ -200,7 +200,7 @@ def wind_pair(kinds: Mapping[str, str], units: Mapping[str, str]) -> tuple[str, 
         Of several winds the first whose components differ by `u` and `v`, `x` and `y`, or `eastward` and `northward` in
         their names alone; None where there is none.
     """
-    speeds = {name for name in kinds if plain_units(units.get(name, "")) in ("m s-1", "1", "")}
+    speeds = {name for name in kinds if any(same_units(units.get(name), unit) for unit in ("m s-1", "1", ""))}
     east, north = ([name for name, kind in kinds.items() if kind == side and name in speeds] for side in "xy")
     if len(east) == len(north) == 1:
         return east[0], north[0]

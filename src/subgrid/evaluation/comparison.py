@@ -208,7 +208,7 @@ class Comparison:
             for name, fields in tables.items():
                 if fields.data_vars:
                     temporary = files.enter_context(replacing(self._folder / f"{name}.nc"))
-                    fields.to_netcdf(temporary, engine="h5netcdf")
+                    fields.to_netcdf(temporary, engine="netcdf4")
         self._partial.replace(self._folder / "parts.nc")
         for name, fields in tables.items():
             if not fields.data_vars:

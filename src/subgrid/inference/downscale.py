@@ -17,7 +17,7 @@ from subgrid.data.grid import is_periodic, refine_coords, same_axis, spatial_dim
 from subgrid.data.scaling import Field
 from subgrid.data.sources import readers
 from subgrid.data.sources.open_source import open_source, restore_names
-from subgrid.data.sources.units import plain_units
+from subgrid.data.sources.units import same_units, stated_units
 from subgrid.data.static import static_fields
 from subgrid.errors import GridError, RunError, SourceError
 from subgrid.inference.super_resolve import pick_device, super_resolve
@@ -107,8 +107,8 @@ def _own_attrs(source: str | Path | Sequence[str | Path] | xr.Dataset) -> dict[s
 def _check_units(run: Run, coarse: xr.Dataset) -> None:
     """Refuse values in other units than those trained on: a field in degrees Celsius would pass, 273 off."""
     for name in run.variables:
-        want, got = run.statistics[name]["units"], str(coarse[name].attrs.get("units", ""))
-        if want and got and plain_units(want) != plain_units(got):
+        want, got = (stated_units(about.get("units")) for about in (run.statistics[name], coarse[name].attrs))
+        if want and got and not same_units(want, got):
             raise SourceError(
                 f"{name}: the source is in {got!r}, the run was trained in {want!r}; convert the source "
                 f"(and set its units attribute) first."

@@ -54,4 +54,4 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 def write_netcdf(path: Path, fields: xr.Dataset) -> None:
     """Write a Dataset as NetCDF 4, replacing the file whole."""
     with replacing(path) as temporary:
-        fields.to_netcdf(temporary, engine="h5netcdf")
+        fields.to_netcdf(temporary, engine="netcdf4")

@@ -8,7 +8,7 @@ import platform
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
@@ -268,10 +268,17 @@ def _write_facts(folder: Path, plan: Plan, begun: Mapping[str, Any] | None, thre
         "resumed": [] if begun is None else [*begun["resumed"], now],
         "threads": threads,
         "workers": workers,
-        "versions": {name: metadata.version(name) for name in (*VERSIONS, "distributed")}
-        | {"python": platform.python_version()},
+        "versions": _versions(),
         "git_revision": git_revision(),
         "platform": f"{platform.system()} {platform.machine()}",
     }
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / STUDY_FILE, _described(plan) | facts)
+
+
+def _versions() -> dict[str, str]:
+    """Versions of Python and the packages that decide results; `distributed` where it is installed."""
+    versions = {name: metadata.version(name) for name in VERSIONS}
+    with suppress(metadata.PackageNotFoundError):
+        versions["distributed"] = metadata.version("distributed")
+    return versions | {"python": platform.python_version()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -77,7 +78,12 @@ def run_on(client: Client, jobs: Sequence[Job], refresh: Callable[[], None]) -> 
 
 @contextmanager
 def local_client(workers: int, threads: int) -> Iterator[Client]:
-    """Processes on this machine that listen to nobody outside it, and have no dashboard."""
+    """Processes on this machine that listen to nobody outside it, and have no dashboard.
+
+    Raises:
+        RunError: where the package distributed is not installed.
+    """
+    _require_distributed()
     import dask
     from distributed import Client, LocalCluster
 
@@ -103,8 +109,9 @@ def remote_client(address: str) -> Iterator[Client]:
     """An existing cluster, whose workers see the same files.
 
     Raises:
-        RunError: where nothing answers, or it has no workers.
+        RunError: where nothing answers, it has no workers, or the package distributed is not installed.
     """
+    _require_distributed()
     from distributed import Client
 
     try:
@@ -114,6 +121,14 @@ def remote_client(address: str) -> Iterator[Client]:
         raise RunError(f"scheduler: no workers at {address}: {' '.join(str(error).split())}") from None
     with client:
         yield client
+
+
+def _require_distributed() -> None:
+    if importlib.util.find_spec("distributed") is None:
+        raise RunError(
+            "workers and scheduler need the package distributed, which is not installed. Install it with "
+            '`pip install "subgrid[cluster]"`, or run the study without them.'
+        )
 
 
 def threads_of(client: Client) -> int:

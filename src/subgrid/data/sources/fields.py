@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ import xarray as xr
 
 from subgrid.data.grid import spatial_dims
 from subgrid.data.sources import axes, times
+from subgrid.data.sources.units import same_units
 from subgrid.errors import SourceError
 
 _KEPT_ATTRS = ("units", "standard_name", "long_name", "cell_methods", "GRIB_shortName")
@@ -199,12 +201,12 @@ def _join(pieces: Sequence[tuple[Part, xr.Dataset]], name: str, where: str) -> x
             "be put in order. Add a time coordinate (`cdo settaxis`, `ds.expand_dims(time=[...])`) or name one file."
         )
     for part, ds in pieces[1:]:
-        for what, a, b in (
-            ("dimensions", first[name].dims, ds[name].dims),
-            ("units", first[name].attrs.get("units"), ds[name].attrs.get("units")),
-            ("calendar", _calendar(first), _calendar(ds)),
+        for what, a, b, same in (
+            ("dimensions", first[name].dims, ds[name].dims, operator.eq),
+            ("units", first[name].attrs.get("units"), ds[name].attrs.get("units"), same_units),
+            ("calendar", _calendar(first), _calendar(ds), operator.eq),
         ):
-            if a != b:
+            if not same(a, b):
                 raise SourceError(
                     f"{where}: {what} of {name!r} differ: {a} in {first_part.name}, {b} in {part.name}. Convert one "
                     "of the files, or open them apart."

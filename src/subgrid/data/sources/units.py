@@ -1,22 +1,106 @@
-"""Units as files spell them."""
+"""Units of measurement: whether two spellings mean the same unit, and one spelling for screen and page.
+
+Spellings are read by pint with the registry of cf-xarray, which follows the CF conventions. Both are imported on the first
+use, because the import takes about a second.
+"""
 
 from __future__ import annotations
 
+import functools
+import math
 import re
+from typing import TYPE_CHECKING, Any
 
-SPELLINGS = {
-    "kelvin": "k",
-    "degk": "k",
-    "degreesc": "c",
-    "degc": "c",
-    "celsius": "c",
-    "degree_c": "c",
-    "degrees_c": "c",
-}
+if TYPE_CHECKING:
+    from pint import Unit
+
+# Spellings that files use and the CF registry does not know.
+_DEGREES = re.compile(r"\bdeg(?:ree)?s?[_ ]?(c|k)(?:elsius|elvin)?\b|^(c|k)$", re.IGNORECASE)
+_NO_UNITS = {"", "unknown", "numeric", "none", "undefined", "not specified", "~", "-"}
+_DIMENSIONLESS = {"1", "(0 - 1)", "0 - 1", "(0-1)", "0-1", "fraction", "proportion", "dimensionless"}
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SYMBOLS = {"degrees_north": "°N", "degrees_east": "°E", "deg": "°", "delta_degC": "°C"}
 
 
-def plain_units(units: str) -> str:
-    """One spelling for `m s**-1`, `m s^-1`, `m/s`, `m s-1`."""
-    text = re.sub(r"\*\*|\^", "", units.strip().lower())
-    text = re.sub(r"/\s*([a-z]+)(\d*)", lambda m: f" {m[1]}-{m[2] or 1}", text)
-    return " ".join(SPELLINGS.get(word, word) for word in text.replace("*", " ").replace(".", " ").split())
+def stated_units(units: object) -> str:
+    """Give the units that an attribute states, or "" where it is missing, empty or a placeholder such as ``Numeric``."""
+    text = "" if units is None else " ".join(str(units).split())
+    return "" if text.lower() in _NO_UNITS else text
+
+
+def same_units(first: object, second: object) -> bool:
+    """Say whether two texts mean the same unit, so that values need no conversion.
+
+    ``m s**-1`` equals ``meter second-1``, and ``mbar`` equals ``hPa``; ``MW`` (megawatt) differs from ``mW`` (milliwatt), and
+    ``degC`` from ``K``. Texts that are not known as units are compared as texts, regardless of case. A missing unit equals
+    only another missing unit.
+    """
+    a, b = stated_units(first), stated_units(second)
+    if a == b:
+        return True
+    if not (a and b):
+        return False
+    left, right = _parse(a), _parse(b)
+    if left is None or right is None:
+        return left is right and a.lower() == b.lower()
+    if left == right:
+        return True
+    return bool(left.dimensionality == right.dimensionality) and all(
+        math.isclose(_in_base_units(value, left), _in_base_units(value, right), rel_tol=1e-9) for value in (0.0, 1.0)
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def display_units(units: str) -> str:
+    """Write units as in print, for screen and page: ``m s**-1`` and ``m/s`` become ``m s⁻¹``, ``degC`` becomes ``°C``.
+
+    Args:
+        units: as a file or a score states them; a power of a whole unit is written ``(m s-1)^2``.
+
+    Returns:
+        The text; empty for dimensionless or missing units. Units that are not known stay as they are.
+    """
+    text = stated_units(units)
+    power = re.fullmatch(r"\((.+)\)\^(\d+)", text)
+    if power:
+        base = display_units(power[1])
+        inner = base if re.fullmatch(r"[^\W\d_]*", base) else f"({base})"
+        return f"{inner}{power[2].translate(_SUPERSCRIPTS)}" if base else ""
+    if text.lower() in _DIMENSIONLESS:
+        return ""
+    unit = _parse(text)
+    if unit is None:
+        return text
+    symbols = f"{unit:cf}"
+    if symbols == "1":  # a ratio such as m3 m-3, which pint cancels
+        symbols = re.sub(r"\*\*|\^", "", text)
+    words = [_SYMBOLS.get(word, word) for word in symbols.split()]
+    return " ".join(re.sub(r"(?<=[^\W\d_])-?\d+$", _superscript, word) for word in words)
+
+
+def _superscript(match: re.Match[str]) -> str:
+    return match[0].translate(_SUPERSCRIPTS)
+
+
+@functools.lru_cache(maxsize=256)
+def _parse(text: str) -> Unit | None:
+    """Read a unit; None where the CF registry does not know it."""
+    from cf_xarray.units import units as registry
+
+    if text.lower() in _DIMENSIONLESS:
+        text = "1"
+    text = _DEGREES.sub(lambda match: "degC" if (match[1] or match[2]).lower() == "c" else "K", text)
+    for spelling in (text, text.lower()):  # Kelvin, PA
+        try:
+            parsed: Unit = registry.parse_units(spelling)
+        except Exception:  # pint raises errors of many types for a text that is no unit
+            continue
+        return parsed
+    return None
+
+
+def _in_base_units(value: float, unit: Unit) -> float:
+    from cf_xarray.units import units as registry
+
+    return float(registry.Quantity(value, unit).to_base_units().magnitude)

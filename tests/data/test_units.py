@@ -55,7 +55,16 @@ def test_different_units_differ(first: str | None, second: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [("mbar", "hPa"), ("m2 s-2", "J kg-1"), ("kg kg-1", "1"), ("dBZ", "DBZ"), ("gpm", "m")]
+    ("first", "second"),
+    [
+        ("mbar", "hPa"),
+        ("m2 s-2", "J kg-1"),
+        ("kg kg-1", "1"),
+        ("dBZ", "DBZ"),
+        ("gpm", "m"),
+        ("M S-1", "m/s"),
+        ("MM/DAY", "mm d-1"),
+    ],
 )
 def test_other_names_of_the_same_size_need_no_conversion(first: str, second: str) -> None:
     assert same_units(first, second)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pint import Unit
@@ -33,22 +33,16 @@ def same_units(first: object, second: object) -> bool:
     """Say whether two texts mean the same unit, so that values need no conversion.
 
     ``m s**-1`` equals ``meter second-1``, and ``mbar`` equals ``hPa``; ``MW`` (megawatt) differs from ``mW`` (milliwatt), and
-    ``degC`` from ``K``. Texts that are not known as units are compared as texts, regardless of case. A missing unit equals
-    only another missing unit.
+    ``degC`` from ``K``. Texts wholly in capitals, such as ``M S-1``, are also read in small letters. Texts that are not known
+    as units are compared as texts, regardless of case. A missing unit equals only another missing unit.
     """
     a, b = stated_units(first), stated_units(second)
-    if a == b:
-        return True
     if not (a and b):
-        return False
-    left, right = _parse(a), _parse(b)
-    if left is None or right is None:
-        return left is right and a.lower() == b.lower()
-    if left == right:
-        return True
-    return bool(left.dimensionality == right.dimensionality) and all(
-        math.isclose(_in_base_units(value, left), _in_base_units(value, right), rel_tol=1e-9) for value in (0.0, 1.0)
-    )
+        return a == b
+    left, right = _readings(a), _readings(b)
+    if not (left and right):
+        return a.lower() == b.lower()
+    return any(_same_size(one, other) for one in left for other in right)
 
 
 @functools.lru_cache(maxsize=256)
@@ -69,10 +63,10 @@ def display_units(units: str) -> str:
         return f"{inner}{power[2].translate(_SUPERSCRIPTS)}" if base else ""
     if text.lower() in _DIMENSIONLESS:
         return ""
-    unit = _parse(text)
-    if unit is None:
+    units_read = _readings(text)
+    if not units_read:
         return text
-    symbols = f"{unit:cf}"
+    symbols = f"{units_read[0]:cf}"
     if symbols == "1":  # a ratio such as m3 m-3, which pint cancels
         symbols = re.sub(r"\*\*|\^", "", text)
     words = [_SYMBOLS.get(word, word) for word in symbols.split()]
@@ -84,23 +78,35 @@ def _superscript(match: re.Match[str]) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def _parse(text: str) -> Unit | None:
-    """Read a unit; None where the CF registry does not know it."""
+def _readings(text: str) -> list[Unit]:
+    """Give the units that a text may mean, most likely first; none where the CF registry does not know it."""
     from cf_xarray.units import units as registry
 
     if text.lower() in _DIMENSIONLESS:
         text = "1"
     text = _DEGREES.sub(lambda match: "degC" if (match[1] or match[2]).lower() == "c" else "K", text)
-    for spelling in (text, text.lower()):  # Kelvin, PA
+    readings: list[Unit] = []
+    for spelling in (text, text.lower()):
+        if readings and not text.isupper():
+            break
         try:
-            parsed: Unit = registry.parse_units(spelling)
+            readings.append(registry.parse_units(spelling))
         except Exception:  # pint raises errors of many types for a text that is no unit
             continue
-        return parsed
-    return None
+    return readings
 
 
-def _in_base_units(value: float, unit: Unit) -> float:
+def _same_size(first: Unit, second: Unit) -> bool:
+    """Say whether equal numbers in both units are equal quantities."""
     from cf_xarray.units import units as registry
 
-    return float(registry.Quantity(value, unit).to_base_units().magnitude)
+    def in_base_units(value: float, unit: Unit) -> float:
+        return float(registry.Quantity(value, unit).to_base_units().magnitude)
+
+    return first == second or (
+        bool(first.dimensionality == second.dimensionality)
+        and all(
+            math.isclose(in_base_units(value, first), in_base_units(value, second), rel_tol=1e-9)
+            for value in (0.0, 1.0)
+        )
+    )

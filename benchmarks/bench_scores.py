@@ -9,7 +9,7 @@ import tracemalloc
 import numpy as np
 from bench_ssim import loop, ours, seconds
 
-from subgrid.scores import SCORES, finish_scores, join_parts, score_parts
+from subgrid.scores import SCORES, compute_statistics, join_statistics, scores_from_statistics
 
 BLOCK_TIMES = 100
 SPAN = 100.0
@@ -25,21 +25,23 @@ def block(index: int) -> tuple[np.ndarray, np.ndarray]:
 def stream(num_times: int) -> dict[str, float]:
     """All default scores, block by block."""
     parts = [
-        score_parts(*block(index), data_range=SPAN, factor=4, low=-SPAN, high=SPAN)
+        compute_statistics(*block(index), data_range=SPAN, factor=4, low=-SPAN, high=SPAN)
         for index in range(num_times // BLOCK_TIMES)
     ]
-    return finish_scores(join_parts(parts))
+    return scores_from_statistics(join_statistics(parts))
 
 
 def main() -> None:
     pairs = [block(index) for index in range(20)]  # 1,000 times of two variables
     began = time.perf_counter()
     for prediction, reference in pairs:
-        score_parts(prediction, reference, data_range=SPAN, factor=4, low=-SPAN, high=SPAN)
+        compute_statistics(prediction, reference, data_range=SPAN, factor=4, low=-SPAN, high=SPAN)
     print(f"all {len(SCORES)} default scores of 1000 x 2 x 64 x 64: {time.perf_counter() - began:.2f} s")
     for name in SCORES:
         took = seconds(
-            lambda: [score_parts(*p, names=[name], data_range=SPAN, factor=4, low=-SPAN, high=SPAN) for p in pairs]  # noqa: B023
+            lambda name=name: [
+                compute_statistics(*p, names=[name], data_range=SPAN, factor=4, low=-SPAN, high=SPAN) for p in pairs
+            ]
         )
         print(f"  {name:28s} {took:.3f} s")
     prediction, reference = (np.concatenate(fields) for fields in zip(*pairs, strict=True))

@@ -9,13 +9,13 @@ from collections.abc import Callable
 import numpy as np
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from subgrid.scores import finish_scores, score_parts
+from subgrid.scores import compute_statistics, scores_from_statistics
 
 
 def ours(prediction: np.ndarray, reference: np.ndarray, span: float) -> tuple[float, float]:
     """Scores by parts and finish."""
-    parts = score_parts(prediction, reference, names=("psnr", "ssim"), data_range=span, factor=4)
-    done = finish_scores(parts)
+    parts = compute_statistics(prediction, reference, names=("psnr", "ssim"), data_range=span, factor=4)
+    done = scores_from_statistics(parts)
     return done["psnr"], done["ssim"]
 
 

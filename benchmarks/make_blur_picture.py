@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 
 from subgrid.data.synthetic.simulate import simulate
-from subgrid.scores import finish_scores, power_spectrum, score_parts
+from subgrid.scores import compute_statistics, power_spectrum, scores_from_statistics
 
 DOCS = Path(__file__).parents[1] / "docs"
 SHIFT_CELLS = 2
@@ -48,7 +48,9 @@ def scores(made: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
     """Scores of the two predictions."""
     span = float(np.ptp(made["truth"]))
     return {
-        name: finish_scores(score_parts(made[name], made["truth"], names=NAMES, data_range=span, factor=4))
+        name: scores_from_statistics(
+            compute_statistics(made[name], made["truth"], names=NAMES, data_range=span, factor=4)
+        )
         for name in ("blurred", "displaced")
     }
 

@@ -18,11 +18,11 @@ from subgrid.reporting.format_numbers import format_interval, format_number, for
 from subgrid.reporting.ranking import RANKED
 from subgrid.scores import find_score
 from subgrid.scores.block_length import find_breaks
-from subgrid.scores.score_table import ALL
+from subgrid.scores.registry import ALL, TIED, WORSE
 from subgrid.scores.seeds import paired_over_seeds
-from subgrid.scores.statistics_file import PartsReader
+from subgrid.scores.statistics_file import StatisticsReader
 from subgrid.studies.load import Gathered, gather
-from subgrid.studies.paired_runs import BETTER, DIFFERS, TIED, WORSE, verdict
+from subgrid.studies.paired_runs import BETTER, DIFFERS, verdict
 from subgrid.studies.single_seed import is_claim, is_unsupported
 
 SCORES = {  # title and units; the RMSE has the variable's
@@ -63,12 +63,12 @@ def psnr_over_one_range(found: Gathered, arm: str, variable: str) -> dict[str, A
     for name in (arm, found.reference):
         system, parts = str(found.facts["arms"][name]["config"]["system"]), []
         for run in found.runs[name].values():
-            with PartsReader(run / "evaluation" / "parts.nc") as reader:
+            with StatisticsReader(run / "evaluation" / "parts.nc") as reader:
                 parts.append(reader.read((ALL, variable, "psnr"))[reader.systems.index(system)])
                 breaks = find_breaks(reader.clock("second"))
         sides.append(parts)
     score = find_score("psnr")
-    gap = paired_over_seeds(*sides, score.finish, breaks=breaks)
+    gap = paired_over_seeds(*sides, score.from_means, breaks=breaks)
     gap = replace(gap, value=gap.value + shift, lower=gap.lower + shift, upper=gap.upper + shift)
     said_of_it = {"verdict": verdict(gap, score, lambda: gap)}  # higher is better, so no second interval is needed
     return {"mean": rows.loc[arm, "mean"], "difference": gap.value, "lower": gap.lower, "upper": gap.upper} | said_of_it

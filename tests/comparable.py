@@ -84,7 +84,7 @@ def look_up(
 
 def same_values(one: pd.DataFrame, other: pd.DataFrame, rtol: float = 1e-9) -> None:
     """The same rows with the same values, and text."""
-    text = ["system", "variable", "score", "group", "units", "convention", "standing"]
+    text = ["system", "variable", "score", "group", "units", "convention", "rank"]
     pd.testing.assert_frame_equal(one[text], other[text])
     np.testing.assert_allclose(one.value, other.value, rtol=rtol, atol=1e-9)
     np.testing.assert_allclose(one[["lower", "upper"]], other[["lower", "upper"]], rtol=1e-6, atol=1e-9)

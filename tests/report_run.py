@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from subgrid.scores import find_score, finish_scores, power_spectrum, score_parts
+from subgrid.scores import compute_statistics, find_score, power_spectrum, scores_from_statistics
 
 Fields = npt.NDArray[np.float64]
 
@@ -89,11 +89,11 @@ def make_spectra(samples: xr.Dataset, factor: int = 4) -> xr.Dataset:
 
 NAMES = ("psnr", "ssim", "rmse", "mae", "bias", "high_wavenumber_power_ratio", "log_spectral_distance")
 FURTHER = ("gradient_rmse", "wasserstein", "fss_280_w5")
-COLUMNS = ["system", "variable", "score", "value", "lower", "upper", "units", "group", "standing", "convention"]
+COLUMNS = ["system", "variable", "score", "value", "lower", "upper", "units", "group", "rank", "convention"]
 
 
 def make_scores(samples: xr.Dataset, factor: int = 4, names: Sequence[str] = NAMES) -> pd.DataFrame:
-    """The scores table of the samples, in long form; from two times on with intervals and standings."""
+    """The scores table of the samples, in long form; from two times on with intervals and ranks."""
     rows = []
     for variable in ("t2m", "u10"):
         truth = samples[variable].sel(system="truth").values
@@ -101,10 +101,10 @@ def make_scores(samples: xr.Dataset, factor: int = 4, names: Sequence[str] = NAM
         given = {"data_range": span, "factor": factor, "low": float(truth.min()), "high": float(truth.max())}
         for system in samples["system"].values[1:]:
             field = samples[variable].sel(system=system).values
-            parts = score_parts(field, truth, names=names, **given)
-            for name, value in finish_scores(parts).items():
+            parts = compute_statistics(field, truth, names=names, **given)
+            for name, value in scores_from_statistics(parts).items():
                 score = find_score(name)
-                each = [float(score.finish(part)) for part in parts[name]]
+                each = [float(score.from_means(part)) for part in parts[name]]
                 lower, upper = (min(each), max(each)) if len(each) > 1 else (np.nan, np.nan)
                 units = score.units_for(samples[variable].attrs["units"])
                 said = score.describe(**given)
@@ -113,14 +113,14 @@ def make_scores(samples: xr.Dataset, factor: int = 4, names: Sequence[str] = NAM
 
 
 def ranked(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with a standing in each row: here by overlap of the intervals."""
+    """The table with a rank in each row: here by overlap of the intervals."""
     table = table.copy()
     for (_, score, _), rows in table.groupby(["variable", "score", "group"]):
         first = abs(rows["value"] - find_score(score).best).idxmin()
         apart = (rows["lower"] > rows["upper"][first]) | (rows["upper"] < rows["lower"][first])
-        standing = np.where(rows["lower"].isna(), "", np.where(apart, "worse", "not told apart"))
-        table.loc[rows.index, "standing"] = standing
-        table.loc[first, "standing"] = "best"
+        rank = np.where(rows["lower"].isna(), "", np.where(apart, "worse", "no significant difference"))
+        table.loc[rows.index, "rank"] = rank
+        table.loc[first, "rank"] = "best"
     return table
 
 
@@ -134,7 +134,7 @@ def make_more_scores(samples: xr.Dataset, factor: int = 4) -> pd.DataFrame:
     systems = [str(name) for name in samples["system"].values[1:]]
     other = [
         (systems[0], "wind", "direction_error", 20.0, 19.0, 21.0, "degrees", "all", "worse", "Mean angle"),
-        (systems[1], "wind", "direction_error", 15.0, 14.0, 16.0, "degrees", "all", "not told apart", "Mean angle"),
+        (systems[1], "wind", "direction_error", 15.0, 14.0, 16.0, "degrees", "all", "no significant difference", "Mean angle"),
         (systems[2], "wind", "direction_error", 14.0, 13.0, 15.0, "degrees", "all", "best", "Mean angle"),
         *((name, "u10", "crps", 0.5 + i, np.nan, np.nan, "m s-1", "all", "", "Mean score") for i, name in enumerate(systems)),
         *((name, "u10", "spread", 0.1, np.nan, np.nan, "m s-1", "all", "", "Root") for name in systems),

@@ -19,7 +19,7 @@ from subgrid.studies.results import COSTS
 
 ARMS: dict[str, float] = {"plain": 1.2, "sharp": 1.6, "blurred": 0.8}
 """Skill by arm: bicubic's error is divided by it."""
-VERDICTS = {"sharp": "better", "blurred": "worse", "bilinear": "worse", "bicubic": "not told apart"}
+VERDICTS = {"sharp": "better", "blurred": "worse", "bilinear": "worse", "bicubic": "no significant difference"}
 VARIABLES = ("t2m", "u10")
 STATISTICS = {
     "t2m": {"mean": 280.0, "std": 5.0, "min": 250.0, "max": 310.0, "units": "K"},
@@ -142,7 +142,7 @@ def _results(path: Path, facts: Mapping[str, Any], verdicts: Mapping[str, str]) 
     return pd.DataFrame(rows).reindex(
         columns=[
             "arm", "variable", "score", "units", "mean", "spread", "num_seeds", *seeds, "difference", "lower", "upper",
-            "num_pairs", "told_apart", "verdict", "note", "convention",
+            "num_pairs", "significant", "verdict", "note", "convention",
         ]
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 SCORES = {"rmse": "K", "psnr": "dB", "log_spectral_distance": "dB", "bias": "K"}
-COLUMNS = ("difference", "lower", "upper", "num_pairs", "told_apart", "verdict", "note", "convention")
+COLUMNS = ("difference", "lower", "upper", "num_pairs", "significant", "verdict", "note", "convention")
 
 
 def make_results(
@@ -40,11 +40,11 @@ def make_results(
                 if k:
                     row |= {"difference": gaps.mean(), "lower": gaps.mean() - half, "upper": gaps.mean() + half}
                     tied = bool(row["lower"] <= 0 <= row["upper"])
-                    row |= {"num_pairs": len(seeds), "told_apart": "" if np.isnan(half) else "no" if tied else "yes"}
+                    row |= {"num_pairs": len(seeds), "significant": "" if np.isnan(half) else "no" if tied else "yes"}
                 rows.append(row)
     table = pd.DataFrame(rows).reindex(
         columns=["arm", "variable", "score", "units", "mean", "spread", "num_seeds", *names, *COLUMNS]
     )
-    words = ["told_apart", "verdict", "note", "convention"]
+    words = ["significant", "verdict", "note", "convention"]
     table[words] = table[words].astype(object).fillna("")
     return table

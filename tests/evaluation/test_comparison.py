@@ -21,9 +21,9 @@ from subgrid.evaluation import comparison, score_files
 from subgrid.evaluation.comparison import PROBABILITIES, Comparison
 from subgrid.evaluation.regions import regions, whole_area
 from subgrid.evaluation.score_files import score
-from subgrid.scores import SCORES, finish_scores, score_parts
-from subgrid.scores.plan import Question, Variable
-from subgrid.scores.statistics_file import PartsReader
+from subgrid.scores import SCORES, compute_statistics, scores_from_statistics
+from subgrid.scores.plan import ScoringRequest, Variable
+from subgrid.scores.statistics_file import StatisticsReader
 
 Found = tuple[pd.DataFrame, Path]
 QUICK = ("rmse", "mae", "bias", "correlation", "psnr")
@@ -53,7 +53,7 @@ def test_scores_of_fields_are_those_of_whole_arrays(found: Found, truth: xr.Data
     p, r = guess.u10.values.astype(np.float64), truth.u10.values.astype(np.float64)
     low, high = r.min(), r.max()
     options: dict[str, Any] = {"low": low, "high": high, "factor": 4, "weights": area(truth)}
-    expected = finish_scores(score_parts(p, r, data_range=high - low, **options))
+    expected = scores_from_statistics(compute_statistics(p, r, data_range=high - low, **options))
     assert set(expected) == set(SCORES)
     for name, value in expected.items():
         assert look_up(found[0], "prediction", "u10", name) == pytest.approx(value, rel=1e-9), name
@@ -123,13 +123,15 @@ def test_an_ensemble(truth: xr.Dataset, tmp_path: Path) -> None:
     for m in range(4):
         member = members.u10.isel(realization=m).values
         each_ratio.append(
-            finish_scores(score_parts(member, few.u10.values, names=[name], data_range=1.0, factor=4))[name]
+            scores_from_statistics(compute_statistics(member, few.u10.values, names=[name], data_range=1.0, factor=4))[
+                name
+            ]
         )
     assert look_up(table, "prediction", "u10", name) == pytest.approx(np.mean(each_ratio), rel=1e-6)
     conventions = table.drop_duplicates("score").set_index("score").convention
     assert conventions["rmse"].endswith("of the ensemble's mean")
     assert conventions["histogram_overlap"].endswith("of each member, averaged")
-    assert look_up(table, "prediction", "u10", "spread", column="standing") == ""
+    assert look_up(table, "prediction", "u10", "spread", column="rank") == ""
     with xr.open_dataset(tmp_path / "ranks.nc") as ranks:
         below = (members.u10 < few.u10).sum("realization")
         for rank in range(5):
@@ -167,7 +169,7 @@ def test_blocks_change_nothing(
     once = found[0][
         (found[0].system == "prediction") & (found[0].group == "all") & ~found[0].score.str.startswith("consistency")
     ]
-    same_values(table.assign(standing=""), once.assign(standing="").reset_index(drop=True))
+    same_values(table.assign(rank=""), once.assign(rank="").reset_index(drop=True))
     assert steps[-1] == (24, 24) and len(steps) == {1: 24, 20 * 24 * 3: 8, 10**9: 1}[cells]
     for name in ("quantiles", "cells"):
         with xr.open_dataset(tmp_path / f"{name}.nc") as one, xr.open_dataset(found[1] / f"{name}.nc") as other:
@@ -250,9 +252,9 @@ def test_what_a_grid_allows() -> None:
 def test_standings(found: Found) -> None:
     table = found[0]
     for name in ("rmse", "mae", "ssim", "psnr"):
-        assert look_up(table, "prediction", "u10", name, column="standing") == "best"
-        assert look_up(table, "same", "u10", name, column="standing") == "not told apart"
-        assert look_up(table, "worse", "u10", name, column="standing") == "worse"
+        assert look_up(table, "prediction", "u10", name, column="rank") == "best"
+        assert look_up(table, "same", "u10", name, column="rank") == "no significant difference"
+        assert look_up(table, "worse", "u10", name, column="rank") == "worse"
     lower, value, upper = (look_up(table, "worse", "u10", "rmse", column=c) for c in ("lower", "value", "upper"))
     assert lower < value < upper
 
@@ -261,7 +263,7 @@ def test_too_few_times_have_no_interval_and_no_standing(truth: xr.Dataset, guess
     said: list[str] = []
     few = [f.isel(time=slice(0, 8)) for f in (guess, truth)]
     table = score(*few, baselines={"other": disturbed(few[1], 2.0)}, out=tmp_path, names=QUICK, notify=said.append)
-    assert table.lower.isna().all() and (table.standing == "").all()
+    assert table.lower.isna().all() and (table["rank"] == "").all()
     assert said == ["no interval for 26 of 26 scores: 8 times; an interval takes 15 or more"]
 
 
@@ -329,7 +331,7 @@ def test_the_files(found: Found, truth: xr.Dataset, guess: xr.Dataset) -> None:
             at = {"system": row.system, "variable": row.variable, "score": row.score}
             cell = cube.sel(at, drop=True).sel(group=row.group)
             assert float(cell.value) == row.value
-            assert str(cell.standing.values) == row.standing
+            assert str(cell["rank"].values) == row.rank
             assert (str(cell.units.values), str(cell.convention.values)) == (row.units, row.convention)
             np.testing.assert_equal([float(cell.lower), float(cell.upper)], [row.lower, row.upper])
     with xr.open_dataset(out / "parts.nc", group="all/u10") as parts:
@@ -352,7 +354,7 @@ def test_the_files(found: Found, truth: xr.Dataset, guess: xr.Dataset) -> None:
         assert float(cycles.u10_rmse_hour.sel(system="worse", hour=6)) == pytest.approx(
             look_up(table, "worse", "u10", "rmse", "hour 06")
         )
-    with PartsReader(out / "parts.nc") as reader:
+    with StatisticsReader(out / "parts.nc") as reader:
         assert reader.systems == ["prediction", "worse", "same"]
 
 
@@ -369,7 +371,7 @@ def test_quantiles_stay_in_their_bins() -> None:
 
 def test_a_comparison_refuses_what_no_score_can_stand(tmp_path: Path) -> None:
     grid = open_source(winds(4, rows=12, columns=12)).load()
-    question = Question((Variable("u10", "m s-1", 0.0, 6.0, 3.0, 1.0),), names=("rmse",))
+    question = ScoringRequest((Variable("u10", "m s-1", 0.0, 6.0, 3.0, 1.0),), names=("rmse",))
     times, true = grid.valid_time, grid.u10.values
 
     def add(made: np.ndarray, truth: np.ndarray) -> None:

@@ -91,7 +91,7 @@ def test_rmse_is_no_mean_of_roots(found: tuple[pd.DataFrame, Path], tiny_run: Pa
 
 def test_the_table(found: tuple[pd.DataFrame, Path]) -> None:
     scores, folder = found
-    columns = ["system", "variable", "score", "value", "lower", "upper", "units", "group", "standing", "convention"]
+    columns = ["system", "variable", "score", "value", "lower", "upper", "units", "group", "rank", "convention"]
     assert list(scores) == columns
     assert list(scores.system.unique()) == ["srgan", "bilinear", "bicubic"]
     published = {f"published_{name}" for name in ("psnr", "ssim", "rmse", "mae")}
@@ -111,10 +111,10 @@ def test_the_table(found: tuple[pd.DataFrame, Path]) -> None:
     )
     assert scores.convention.str.len().min() > 30
     written = pd.read_csv(folder / "scores.csv")
-    same = scores.assign(units=written.units, standing=written.standing)
+    same = scores.assign(units=written.units, rank=written["rank"])
     pd.testing.assert_frame_equal(written, same, check_dtype=False)
     assert list(written.units.astype(str)) == list(scores.units)
-    assert written.standing.isna().all() and set(scores.standing) == {""}
+    assert written["rank"].isna().all() and set(scores["rank"]) == {""}
     fields = {f"{name}.nc" for name in ("parts", "scores", "cells", "quantiles", "samples", "spectra", "cycles")}
     assert {p.name for p in folder.iterdir()} == {"scores.csv", "evaluation.json"} | fields
     notes = json.loads((folder / "evaluation.json").read_text())["notes"]

@@ -10,9 +10,9 @@ import pytest
 
 from subgrid.scores import score_table
 from subgrid.scores.block_length import find_breaks, merge_times
-from subgrid.scores.plan import Task
+from subgrid.scores.plan import ScoreJob
 from subgrid.scores.registry import SCORES
-from subgrid.scores.statistics_file import PartsReader, PartsWriter
+from subgrid.scores.statistics_file import StatisticsReader, StatisticsWriter
 
 DAY = 86_400
 
@@ -24,7 +24,7 @@ def clock(seconds: np.ndarray) -> np.ndarray:
 
 def archive(path: Path, seconds: np.ndarray, parts: dict[str, np.ndarray]) -> Path:
     """Parts of RMSE of two systems, written in uneven blocks."""
-    writer = PartsWriter(path, list(parts))
+    writer = StatisticsWriter(path, list(parts))
     edges = [0, 7, *range(300, seconds.size, 300), seconds.size]
     for a, b in zip(edges[:-1], edges[1:], strict=True):
         block = {name: values[a:b, None] for name, values in parts.items()}
@@ -33,8 +33,8 @@ def archive(path: Path, seconds: np.ndarray, parts: dict[str, np.ndarray]) -> Pa
     return path
 
 
-def tasks() -> dict[tuple[str, str, str], Task]:
-    task = Task("t2m", "K", SCORES["rmse"], "", lambda made, truth, coarse: np.zeros((0, 1)))
+def tasks() -> dict[tuple[str, str, str], ScoreJob]:
+    task = ScoreJob("t2m", "K", SCORES["rmse"], "", lambda made, truth, coarse: np.zeros((0, 1)))
     return {(score_table.ALL, "t2m", "rmse"): task}
 
 
@@ -70,7 +70,7 @@ def test_units_read_in_pieces_are_the_means(
     monkeypatch.setattr("subgrid.scores.statistics_file.TIMES_AT_ONCE", 64)
     seconds = np.arange(1000) * DAY
     made = {"one": noise(1000, 0.5, 1) ** 2, "two": noise(1000, 0.5, 2) ** 2}
-    with PartsReader(archive(tmp_path / "parts.nc", seconds, made)) as reader:
+    with StatisticsReader(archive(tmp_path / "parts.nc", seconds, made)) as reader:
         starts = np.arange(0, chosen.size, 6)
         units, mean = reader.read_units((score_table.ALL, "t2m", "rmse"), chosen, starts)
         whole = reader.read((score_table.ALL, "t2m", "rmse"))
@@ -90,7 +90,7 @@ def test_intervals_of_a_long_series_hardly_change(tmp_path: Path, monkeypatch: p
     tables = []
     for most in (num, 600):
         monkeypatch.setattr(score_table, "MOST_UNITS", most)
-        with PartsReader(path) as reader:
+        with StatisticsReader(path) as reader:
             tables.append(score_table.score_table(reader, tasks(), by=["season"], num_resamples=400))
     every, merged = (table.set_index(["system", "group"]) for table in tables)
     assert list(every.index) == list(merged.index)
@@ -98,8 +98,8 @@ def test_intervals_of_a_long_series_hardly_change(tmp_path: Path, monkeypatch: p
     widths = [table.upper - table.lower for table in (every, merged)]
     assert (widths[1] / widths[0]).loc[(slice(None), "all")].between(0.75, 1.35).all()
     assert (merged.lower < merged.value).all() and (merged.value < merged.upper).all()
-    assert list(merged.xs("all", level="group").standing) == list(every.xs("all", level="group").standing)
-    assert list(merged.xs("all", level="group").standing) == ["best", "worse", "not told apart"]
+    assert list(merged.xs("all", level="group")["rank"]) == list(every.xs("all", level="group")["rank"])
+    assert list(merged.xs("all", level="group")["rank"]) == ["best", "worse", "no significant difference"]
 
 
 def test_a_given_block_is_in_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +110,7 @@ def test_a_given_block_is_in_times(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         score_table, "intervals", lambda *given, **options: asked.append(options["block"]) or real(*given, **options)
     )
     path = archive(tmp_path / "parts.nc", np.arange(1000) * DAY, {"one": noise(1000, 0.5, 1) ** 2})
-    with PartsReader(path) as reader:
+    with StatisticsReader(path) as reader:
         score_table.score_table(reader, tasks(), block=40, num_resamples=100)
         score_table.score_table(reader, tasks(), block=3, num_resamples=100)
         score_table.score_table(reader, tasks(), num_resamples=100)

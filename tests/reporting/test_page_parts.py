@@ -433,8 +433,8 @@ def test_what_is_far_from_perfect_ranks_low() -> None:
 
 def test_marks_are_shown_within_one_run_only() -> None:
     best, tied = (
-        Column(name, name, {("all", "t2m", score): Entry(1.0, 0.9, 1.1, standing) for score in ("rmse", "psnr")})
-        for name, standing in (("a", "best"), ("b", "not told apart"))
+        Column(name, name, {("all", "t2m", score): Entry(1.0, 0.9, 1.1, rank) for score in ("rmse", "psnr")})
+        for name, rank in (("a", "best"), ("b", "no significant difference"))
     )
     units = {
         ("t2m", "rmse"): "K",
@@ -445,7 +445,7 @@ def test_marks_are_shown_within_one_run_only() -> None:
     one, other = rank([best, tied], units, marked=True)
     assert (one.variable, other.variable) == ("t2m", "wind speed") and other.rows == []
     marks = {row.name: {(cell.mark, cell.kind) for cell in row.cells} for row in one.rows}
-    assert marks == {"a": {("best", "good")}, "b": {("not told apart", "")}}
+    assert marks == {"a": {("best", "good")}, "b": {("no significant difference", "")}}
     assert one.rows[0].cells[0].interval == "[0.900, 1.100]"
     (unmarked, _) = rank([best, tied], units, marked=False)
     assert {cell.mark for row in unmarked.rows for cell in row.cells} == {""}
@@ -640,11 +640,16 @@ def results(rows: list[tuple[str, str, str]]) -> pd.DataFrame:
 
 def test_the_verdict_of_a_study_names_the_arms() -> None:
     rows = [(name, "t2m", "") for name in ("plain", "bilinear", "bicubic")]
-    rows += [("a", "t2m", "better"), ("b", "t2m", "better"), ("c", "t2m", "worse"), ("d", "t2m", "not told apart")]
-    rows += [("e", "t2m", ""), ("a", "u10", "not told apart")]
+    rows += [
+        ("a", "t2m", "better"),
+        ("b", "t2m", "better"),
+        ("c", "t2m", "worse"),
+        ("d", "t2m", "no significant difference"),
+    ]
+    rows += [("e", "t2m", ""), ("a", "u10", "no significant difference")]
     assert _verdict(results(rows), "plain") == (
-        "t2m: a and b better than plain; c worse than plain; d not told apart from plain; no interval for e. "
-        "u10: a not told apart from plain."
+        "t2m: a and b better than plain; c worse than plain; d no significant difference from plain; no interval for e. "
+        "u10: a no significant difference from plain."
     )
     assert _verdict(results(rows[:3]), "plain") == "plain stands alone."
     draws = results(rows).assign(score="wasserstein")
@@ -653,7 +658,7 @@ def test_the_verdict_of_a_study_names_the_arms() -> None:
 
 def test_a_study_tells_means_failures_costs_and_what_is_untold(study: Path, tmp_path: Path) -> None:
     folder = make_study(
-        tmp_path / "study", shape=(16, 24), failed=[("sharp", 1)], verdicts={"blurred": "not told apart"}
+        tmp_path / "study", shape=(16, 24), failed=[("sharp", 1)], verdicts={"blurred": "no significant difference"}
     )
     page = _page(gather(folder))
     about = dict(page["about"])
@@ -667,7 +672,7 @@ def test_a_study_tells_means_failures_costs_and_what_is_untold(study: Path, tmp_
     cell = rows["blurred"].cells[0]
     assert float(cell.text) == pytest.approx(table.loc["blurred", "mean"], abs=6e-4)
     assert cell.spread == f"± {table.loc['blurred', 'spread']:.2g}" and (cell.mark, cell.kind) == (
-        "not told apart",
+        "no significant difference",
         "flat",
     )
     gap, low, high = (table.loc["blurred", name] for name in ("difference", "lower", "upper"))
@@ -702,7 +707,10 @@ def test_differences_have_one_decimal_more_than_the_score() -> None:
 def test_a_study_tells_what_a_single_seed_would_have_claimed(study: Path, tmp_path: Path) -> None:
     folder = make_study(tmp_path / "study", shape=(16, 24))
     assert _page(gather(folder))["study"]["alone"] is None  # a study of a subgrid that did not ask
-    said = {"sharp": (("better", "not told apart"), "not told apart"), "blurred": (("worse", "worse"), "worse")}
+    said = {
+        "sharp": (("better", "no significant difference"), "no significant difference"),
+        "blurred": (("worse", "worse"), "worse"),
+    }
     rows = [
         (arm, "t2m", score, "K", seed, 0.1, -0.1, 0.3, verdict, together, "")
         for score in ("rmse", "bias")  # of which bias ranks nothing
@@ -713,7 +721,9 @@ def test_a_study_tells_what_a_single_seed_would_have_claimed(study: Path, tmp_pa
     table.to_csv(folder / "single_seeds.csv", index=False)
     alone = _page(gather(folder))["study"]["alone"]
     assert (alone["comparisons"], alone["claims"], alone["unsupported"]) == (4, 3, 1)
-    assert alone["rows"] == [("sharp", "t2m", "RMSE", "better: seed 0; not told apart: seed 1", "not told apart")]
+    assert alone["rows"] == [
+        ("sharp", "t2m", "RMSE", "better: seed 0; no significant difference: seed 1", "no significant difference")
+    ]
     table.loc[table["arm"] == "sharp", ["verdict", "all_seeds"]] = ["better", ""]
     table.to_csv(folder / "single_seeds.csv", index=False)
     alone = _page(gather(folder))["study"]["alone"]

@@ -179,12 +179,12 @@ def test_every_system_score_and_convention_appears(page: Page, run: Path) -> Non
 def test_best_and_those_not_told_apart_are_marked_in_text(page: Page, run: Path) -> None:
     table = pd.read_csv(run / "evaluation" / "scores.csv", keep_default_na=False)
     shown = table[(table["group"] == "all") | ((table["score"] != "ssim") & table["group"].str.contains(" "))]
-    assert {"best", "not told apart", "worse"} <= set(shown["standing"])
-    for kind, standing in (("best", "best"), ("tied", "not told apart")):
+    assert {"best", "no significant difference", "worse"} <= set(shown["rank"])
+    for kind, rank in (("best", "best"), ("tied", "no significant difference")):
         cells = re.findall(rf'<td class="{kind}">(.*?)</td>', scores_part(page), re.S)
-        others = 2 if standing == "best" else 0  # an ensemble's and the study's own, by value
-        assert len(cells) == sum(shown["standing"] == standing) + others
-        assert all(f'<span class="rank">{standing}</span>' in cell for cell in cells)
+        others = 2 if rank == "best" else 0  # an ensemble's and the study's own, by value
+        assert len(cells) == sum(shown["rank"] == rank) + others
+        assert all(f'<span class="rank">{rank}</span>' in cell for cell in cells)
     first = re.findall(r'<td class="best">([−\d.]+)', scores_part(page))[0]
     value = table[(table["score"] == "psnr") & (table["variable"] == "t2m")].set_index("system")["value"]
     assert first == f"{value['srgan']:.2f}"
@@ -312,10 +312,15 @@ def test_verdict_says_what_cannot_be_told_apart(tmp_path: Path) -> None:
     file = run / "evaluation" / "scores.csv"
     table = pd.read_csv(file)
     rmse = table["score"] == "rmse"
-    start = "10 % below bicubic's for t2m (not told apart), but 50 % above bicubic's for u10"
-    cases = ((("bicubic", "t2m"), "mixed", f"{start}."), (("srgan", "u10"), "tied", f"{start} (not told apart)."))
+    start = "10 % below bicubic's for t2m (no significant difference), but 50 % above bicubic's for u10"
+    cases = (
+        (("bicubic", "t2m"), "mixed", f"{start}."),
+        (("srgan", "u10"), "tied", f"{start} (no significant difference)."),
+    )
     for (system, variable), kind, sentence in cases:
-        table.loc[rmse & (table["system"] == system) & (table["variable"] == variable), "standing"] = "not told apart"
+        table.loc[rmse & (table["system"] == system) & (table["variable"] == variable), "rank"] = (
+            "no significant difference"
+        )
         table.to_csv(file, index=False)
         said = verdict(load_run(run))
         assert (said.kind, said.text) == (kind, f"srgan's RMSE is {sentence}")
@@ -325,7 +330,7 @@ def test_verdict_says_what_cannot_be_told_apart(tmp_path: Path) -> None:
 def test_evaluation_of_an_earlier_version_is_shown_and_said(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", times=2, shape=(16, 24), skill=1.25)
     file = run / "evaluation" / "scores.csv"
-    pd.read_csv(file).drop(columns=["lower", "upper", "group", "standing"]).to_csv(file, index=False)
+    pd.read_csv(file).drop(columns=["lower", "upper", "group", "rank"]).to_csv(file, index=False)
     for name in ("cells", "quantiles"):
         (run / "evaluation" / f"{name}.nc").unlink()
     shown = Page(report([run], tmp_path / "r.html"))
@@ -393,7 +398,7 @@ def test_runs_of_one_test_set_share_a_table(tmp_path: Path) -> None:
     levels = [int(tag[1]) for tag, _ in shown.tags if re.fullmatch(r"h[1-6]", tag)]
     assert all(later - earlier <= 1 for earlier, later in zip(levels, levels[1:], strict=False))
     assert 'class="best"' in shown.body
-    assert 'class="tied"' not in shown.body  # a standing is within its own run
+    assert 'class="tied"' not in shown.body  # a rank is within its own run
     assert "In brackets" not in shown.text  # one time has no interval
 
 

@@ -18,9 +18,9 @@ SYSTEMS = ("a_system_with_a_long_name", "bilinear", "bicubic")
 
 def scores() -> pd.DataFrame:
     """Two scores of three systems, one of them also by season, and one beside the main ones."""
-    standing = dict(zip(SYSTEMS, ("best", "not told apart", "worse"), strict=True))
+    rank = dict(zip(SYSTEMS, ("best", "no significant difference", "worse"), strict=True))
     rows = [
-        (s, "u10", name, 1.23456 + i, 1.1, 1.34567 + i, units, group, standing[s], f"How {name} is defined")
+        (s, "u10", name, 1.23456 + i, 1.1, 1.34567 + i, units, group, rank[s], f"How {name} is defined")
         for name, units in (("rmse", "m s-1"), ("high_wavenumber_power_ratio", "1"), ("wasserstein", "m s-1"))
         for group in ("all", "season DJF")
         for i, s in enumerate(SYSTEMS)

@@ -12,11 +12,11 @@ from subgrid.data.grid import cell_area, coarsen
 from subgrid.errors import GridError, SourceError
 from subgrid.scores.consistency import (
     area_means,
-    consistency_absolute_parts,
-    consistency_squared_parts,
+    consistency_absolute_statistics,
+    consistency_squared_statistics,
 )
 
-ALL = (consistency_squared_parts, consistency_absolute_parts)
+ALL = (consistency_squared_statistics, consistency_absolute_statistics)
 
 
 @pytest.mark.parametrize("weights", [None, "rows", "cells"])
@@ -53,7 +53,7 @@ def test_the_package_own_coarse_fields_are_consistent(factor):
     fine = make_fields(4, latitudes=np.linspace(80, 10, 8))
     coarse = coarsen(fine, factor).t2m.values
     options = {"factor": factor, "weights": cell_area(fine)}
-    assert consistency_squared_parts(fine.t2m.values, coarse, **options).max() < (2e-5 * 273) ** 2
+    assert consistency_squared_statistics(fine.t2m.values, coarse, **options).max() < (2e-5 * 273) ** 2
     np.testing.assert_allclose(area_means(fine.t2m.values, **options)[0], coarse, rtol=1e-6)
 
 
@@ -74,21 +74,21 @@ def test_detail_without_a_mean_costs_nothing_and_an_offset_costs_itself(seed, fa
 
 def test_large_coarse_cells_count_more():
     fine, coarse = np.zeros((1, 4, 2)), np.array([[[1.0], [0.0]]])
-    assert consistency_squared_parts(fine, coarse, factor=2).item() == 0.5
-    assert consistency_squared_parts(fine, coarse, factor=2, weights=np.array([3, 3, 1, 1])).item() == 0.75
+    assert consistency_squared_statistics(fine, coarse, factor=2).item() == 0.5
+    assert consistency_squared_statistics(fine, coarse, factor=2, weights=np.array([3, 3, 1, 1])).item() == 0.75
 
 
 def test_what_does_not_fit_is_refused():
     fine, coarse = np.zeros((1, 4, 4)), np.zeros((1, 2, 2))
     for factor in (0, 3):
         with pytest.raises(GridError, match=f"factor is {factor}"):
-            consistency_squared_parts(fine, coarse, factor=factor)
+            consistency_squared_statistics(fine, coarse, factor=factor)
     with pytest.raises(GridError, match="shape"):
         area_means(fine[0], factor=2)
     with pytest.raises(GridError, match=r"\(1, 4, 4\).*\(1, 2, 2\)"):
-        consistency_squared_parts(fine, coarse, factor=1)
+        consistency_squared_statistics(fine, coarse, factor=1)
     with pytest.raises(GridError, match="0 all over a coarse cell"):
-        consistency_squared_parts(fine, coarse, factor=2, weights=np.array([1, 1, 0, 0]))
+        consistency_squared_statistics(fine, coarse, factor=2, weights=np.array([1, 1, 0, 0]))
     fine[0, 1, 1] = np.nan
     for part in ALL:
         with pytest.raises(SourceError, match="prediction holds 1"):

@@ -12,8 +12,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from subgrid.errors import GridError, SourceError
-from subgrid.scores.ensemble import ENSEMBLE_SCORES, crps_fair_parts, crps_parts, flatness, rank_histogram_parts
-from subgrid.scores.pointwise import absolute_error_parts
+from subgrid.scores.ensemble import (
+    ENSEMBLE_SCORES,
+    crps_fair_statistics,
+    crps_statistics,
+    flatness,
+    rank_histogram_statistics,
+)
+from subgrid.scores.pointwise import absolute_error_statistics
 
 EVERY = pytest.mark.parametrize("score", ENSEMBLE_SCORES.values(), ids=ENSEMBLE_SCORES)
 
@@ -39,13 +45,13 @@ def ensembles(draw):
 
 
 def finish(score, members, truth, **options):
-    return float(score.finish(score.parts(members, truth, **options).mean(axis=0)))
+    return float(score.from_means(score.statistics(members, truth, **options).mean(axis=0)))
 
 
 # --- Against independent references ---
 
 
-@pytest.mark.parametrize(("parts", "method"), [(crps_parts, "ecdf"), (crps_fair_parts, "fair")])
+@pytest.mark.parametrize(("parts", "method"), [(crps_statistics, "ecdf"), (crps_fair_statistics, "fair")])
 @given(ensembles())
 @settings(max_examples=15, deadline=None)
 def test_crps_equals_scores(parts, method, case):
@@ -89,7 +95,7 @@ def test_all_parts_equal_plain_loops_with_weights_and_gaps(weights):
                 below, ties = sum(v < obs for v in values), sum(v == obs for v in values)
                 for rank in range(below, below + ties + 1):
                     ranks[rank] += weight / (ties + 1)
-        found = {name: s.parts(members, truth, weights=given_weights)[time] for name, s in ENSEMBLE_SCORES.items()}
+        found = {name: s.statistics(members, truth, weights=given_weights)[time] for name, s in ENSEMBLE_SCORES.items()}
         assert found["crps"] == pytest.approx([sums["crps"] / total])
         assert found["crps_fair"] == pytest.approx([sums["fair"] / total])
         assert found["spread"] == pytest.approx([sums["variance"] / total])
@@ -107,15 +113,15 @@ def test_crps_of_a_large_gaussian_ensemble_is_the_closed_form():
     expected = 2 * (z * (2 * stats.norm.cdf(z) - 1) + 2 * stats.norm.pdf(z) - 1 / math.sqrt(math.pi))
     prediction = np.broadcast_to(members[None, :, None, None], (1, 4000, 1, 4))
     for column in range(4):
-        found = crps_parts(prediction[..., column : column + 1], truth[None, None, column : column + 1])
+        found = crps_statistics(prediction[..., column : column + 1], truth[None, None, column : column + 1])
         assert found.item() == pytest.approx(expected[column], rel=1e-3)
 
 
 def test_crps_of_two_members_by_hand():
     # |0 - 1|, |4 - 1| mean 2; the pair 4 apart: 2 - 4 / 4 = 1, fair 2 - 4 / 2 = 0.
     members, truth = np.array([0.0, 4.0]).reshape(1, 2, 1, 1), np.ones((1, 1, 1))
-    assert crps_parts(members, truth).item() == 1.0
-    assert crps_fair_parts(members, truth).item() == 0.0
+    assert crps_statistics(members, truth).item() == 1.0
+    assert crps_fair_statistics(members, truth).item() == 0.0
 
 
 def test_fair_crps_does_not_depend_on_the_number_of_members_and_plain_does():
@@ -123,7 +129,7 @@ def test_fair_crps_does_not_depend_on_the_number_of_members_and_plain_does():
     truth = rng.normal(size=(1, 200, 200))
     fair, plain = (
         [part(rng.normal(size=(1, m, 200, 200)), truth).item() for m in (2, 20)]
-        for part in (crps_fair_parts, crps_parts)
+        for part in (crps_fair_statistics, crps_statistics)
     )
     best = 1 / math.sqrt(math.pi)
     assert fair == pytest.approx([best, best], rel=0.02)
@@ -139,7 +145,7 @@ def test_a_truth_like_the_members_is_calibrated_and_a_sure_ensemble_is_not():
         assert finish(ratio, members, truth) == pytest.approx(1, abs=0.03)
         assert finish(flat, members, truth) < 0.05
         assert finish(ratio, 0.5 * members, truth) < 0.8
-        histogram = rank_histogram_parts(0.5 * members, truth).mean(axis=0)
+        histogram = rank_histogram_statistics(0.5 * members, truth).mean(axis=0)
         assert histogram[0] > 1.2 * histogram[1:-1].max() < 1.2 * histogram[-1]
         assert finish(ratio, 2 * members, truth) > 1.2
 
@@ -155,20 +161,24 @@ def test_flatness_by_hand():
 @settings(max_examples=30, deadline=None)
 def test_crps_is_a_distance_that_scales_and_shifts(case, shift, scale):
     members, truth = (values.astype(np.float64) for values in case)
-    plain = crps_parts(members, truth)
+    plain = crps_statistics(members, truth)
     assert (plain >= -1e-12).all()
     assert (plain <= np.abs(members - truth[:, None]).mean(axis=(1, 2, 3))[:, None] + 1e-12).all()
-    np.testing.assert_allclose(crps_parts(scale * members + shift, scale * truth + shift), scale * plain, atol=1e-9)
-    np.testing.assert_allclose(crps_parts(-members, -truth), plain, atol=1e-12)
-    np.testing.assert_allclose(crps_parts(np.repeat(members, 2, axis=1), truth), plain, atol=1e-12)
+    np.testing.assert_allclose(
+        crps_statistics(scale * members + shift, scale * truth + shift), scale * plain, atol=1e-9
+    )
+    np.testing.assert_allclose(crps_statistics(-members, -truth), plain, atol=1e-12)
+    np.testing.assert_allclose(crps_statistics(np.repeat(members, 2, axis=1), truth), plain, atol=1e-12)
 
 
 @given(st.integers(0, 2**31))
 @settings(max_examples=20, deadline=None)
 def test_one_member_scores_its_mean_absolute_error(seed):
     members, truth = ensemble((2, 1, 5, 4), seed)
-    np.testing.assert_allclose(crps_parts(members, truth), absolute_error_parts(members[:, 0], truth), rtol=1e-12)
-    assert rank_histogram_parts(members, truth).shape == (2, 2)
+    np.testing.assert_allclose(
+        crps_statistics(members, truth), absolute_error_statistics(members[:, 0], truth), rtol=1e-12
+    )
+    assert rank_histogram_statistics(members, truth).shape == (2, 2)
 
 
 @EVERY
@@ -176,16 +186,16 @@ def test_one_member_scores_its_mean_absolute_error(seed):
 @settings(max_examples=15, deadline=None)
 def test_blocks_of_times_and_order_of_members_change_nothing(score, case, random):
     members, truth = case
-    whole = score.parts(members, truth)
-    pieces = [score.parts(members[i : i + 1], truth[i : i + 1]) for i in range(len(truth))]
+    whole = score.statistics(members, truth)
+    pieces = [score.statistics(members[i : i + 1], truth[i : i + 1]) for i in range(len(truth))]
     np.testing.assert_allclose(np.concatenate(pieces), whole, rtol=1e-12, atol=1e-12)
     order = random.sample(range(members.shape[1]), members.shape[1])
-    np.testing.assert_allclose(score.parts(members[:, order], truth), whole, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(score.statistics(members[:, order], truth), whole, rtol=1e-9, atol=1e-12)
 
 
 @given(ensembles())
 def test_rank_shares_sum_to_one(case):
-    shares = rank_histogram_parts(*case)
+    shares = rank_histogram_statistics(*case)
     assert (shares >= 0).all()
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-12)
 
@@ -200,17 +210,17 @@ def test_members_that_are_the_truth_score_the_best(score):
 @EVERY
 def test_finish_takes_stacks(score):
     members, truth = ensemble()
-    parts = score.parts(members, truth)
+    parts = score.statistics(members, truth)
     assert parts.dtype == np.float64
-    np.testing.assert_array_equal(score.finish(parts), [score.finish(row) for row in parts])
+    np.testing.assert_array_equal(score.from_means(parts), [score.from_means(row) for row in parts])
 
 
 @EVERY
 def test_weights_bite(score):
     members, truth = ensemble()
-    alike = score.parts(members, truth)
-    np.testing.assert_allclose(score.parts(members, truth, weights=np.full(4, 3.0)), alike)
-    assert not np.allclose(score.parts(members, truth, weights=np.arange(4.0)), alike)
+    alike = score.statistics(members, truth)
+    np.testing.assert_allclose(score.statistics(members, truth, weights=np.full(4, 3.0)), alike)
+    assert not np.allclose(score.statistics(members, truth, weights=np.arange(4.0)), alike)
 
 
 # --- What is refused ---
@@ -221,20 +231,20 @@ def test_gaps_in_the_members_and_empty_times_are_refused(score):
     members, truth = ensemble()
     members[1, 2, 3, 0] = np.nan
     with pytest.raises(SourceError, match="prediction holds 1 non-finite"):
-        score.parts(members, truth)
+        score.statistics(members, truth)
     truth[1] = np.nan
     with pytest.raises(SourceError, match="no value at all"):
-        score.parts(members, truth)
+        score.statistics(members, truth)
 
 
 @pytest.mark.parametrize("name", ["crps_fair", "spread", "spread_skill_ratio"])
 def test_one_member_has_no_spread(name):
     members, truth = ensemble((2, 1, 4, 4))
     with pytest.raises(SourceError, match="1 member; expected 2 or more"):
-        ENSEMBLE_SCORES[name].parts(members, truth)
+        ENSEMBLE_SCORES[name].statistics(members, truth)
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 6), (3, 0, 4, 6), (2, 5, 4, 6), (3, 5, 4, 5)])
 def test_shapes_that_do_not_fit_are_refused(shape):
     with pytest.raises(GridError, match="expected"):
-        crps_parts(np.zeros(shape), np.zeros((3, 4, 6)))
+        crps_statistics(np.zeros(shape), np.zeros((3, 4, 6)))

@@ -12,10 +12,10 @@ from scipy.ndimage import uniform_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from subgrid.errors import ConfigError, GridError, SourceError
-from subgrid.scores import SCORES, finish_scores, power_spectrum, score_parts, unusable_scores
-from subgrid.scores.pointwise import PSNR_CEILING, psnr_parts
-from subgrid.scores.spectra import _mode_variances, high_wavenumber_power_parts, ratio
-from subgrid.scores.structure import ssim_parts
+from subgrid.scores import SCORES, compute_statistics, power_spectrum, scores_from_statistics, unusable_scores
+from subgrid.scores.pointwise import PSNR_CEILING, psnr_statistics
+from subgrid.scores.spectra import _mode_variances, high_wavenumber_power_statistics, ratio
+from subgrid.scores.structure import ssim_statistics
 
 OPTIONS = {"data_range": 7.0, "factor": 4, "low": -3.0, "high": 4.0}
 BARE = {name: OPTIONS[name] for name in ("factor", "low", "high")}
@@ -40,7 +40,7 @@ def pairs(draw):
 
 
 def evaluate(prediction, truth, **options):
-    return finish_scores(score_parts(prediction, truth, **{**OPTIONS, **options}))
+    return scores_from_statistics(compute_statistics(prediction, truth, **{**OPTIONS, **options}))
 
 
 # --- Against independent references ---
@@ -59,8 +59,8 @@ def test_psnr_and_ssim_equal_scikit_image_for_each_time(case):
         for t, p in images
     ]
     psnr = [peak_signal_noise_ratio(t, p, data_range=data_range) for t, p in images]
-    np.testing.assert_allclose(ssim_parts(prediction, truth, data_range=data_range)[:, 0], ssim, atol=1e-6)
-    np.testing.assert_allclose(psnr_parts(prediction, truth, data_range=data_range)[:, 0], psnr, atol=1e-6)
+    np.testing.assert_allclose(ssim_statistics(prediction, truth, data_range=data_range)[:, 0], ssim, atol=1e-6)
+    np.testing.assert_allclose(psnr_statistics(prediction, truth, data_range=data_range)[:, 0], psnr, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(200, 64, 64), (3, 180, 360), (2, 11, 300), (1, 300, 11)])
@@ -129,7 +129,7 @@ def test_high_wavenumber_power_equals_a_plain_transform(shape, factor):
                     anomaly = (values[time] - values[time].mean()) * window
                     expected[time] += abs((anomaly * wave).sum()) ** 2
         expected /= (num_y * num_x) ** 2 * (window**2).mean()
-        found = high_wavenumber_power_parts(prediction, truth, factor=factor)[:, column]
+        found = high_wavenumber_power_statistics(prediction, truth, factor=factor)[:, column]
         np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
@@ -144,10 +144,10 @@ def test_blocks_and_order_of_times_change_nothing(case, seed):
     weights = rng.uniform(0.1, 1, size=truth.shape[1])
     low, high = float(truth.min()), float(truth.max())
     options = {"data_range": data_range, "factor": 3, "weights": weights, "low": low, "high": high}
-    whole = score_parts(prediction, truth, **options)
+    whole = compute_statistics(prediction, truth, **options)
     order = rng.permutation(len(truth))
     blocks = [
-        score_parts(prediction[block], truth[block], **options)
+        compute_statistics(prediction[block], truth[block], **options)
         for block in np.array_split(order, rng.integers(1, len(truth) + 1))
     ]
     streamed = {name: np.concatenate([block[name] for block in blocks]) for name in whole}
@@ -156,7 +156,9 @@ def test_blocks_and_order_of_times_change_nothing(case, seed):
         assert parts.shape[0] == len(truth)
         assert parts.dtype == np.float64
         np.testing.assert_allclose(streamed[name], parts[order], rtol=1e-9, atol=1e-12 * np.abs(parts).max())
-    assert finish_scores(streamed) == pytest.approx(finish_scores(whole), rel=1e-9, abs=1e-9 * data_range)
+    assert scores_from_statistics(streamed) == pytest.approx(
+        scores_from_statistics(whole), rel=1e-9, abs=1e-9 * data_range
+    )
 
 
 @pytest.mark.parametrize("name", SCORES)
@@ -198,7 +200,7 @@ def test_scores_are_finishes_of_means_and_not_means_of_finishes():
     assert found["mae"] == pytest.approx(4.0, rel=1e-12)
     rough = np.stack([fields((1, 16, 16), seed)[1][0] for seed in (0, 1)]) * np.array([1, 10])[:, None, None]
     predicted = rough * np.array([2.0, 1.0])[:, None, None]
-    powers = high_wavenumber_power_parts(predicted, rough, factor=2)
+    powers = high_wavenumber_power_statistics(predicted, rough, factor=2)
     quotient = evaluate(predicted, rough, factor=2)["high_wavenumber_power_ratio"]
     assert quotient == pytest.approx(powers[:, 0].sum() / powers[:, 1].sum(), rel=1e-12)
     assert (powers[:, 0] / powers[:, 1]).mean() > 2.4 > 1.2 > quotient
@@ -207,11 +209,11 @@ def test_scores_are_finishes_of_means_and_not_means_of_finishes():
 @pytest.mark.parametrize("name", SCORES)
 def test_a_stack_of_means_gives_a_stack_of_scores(name):
     score = SCORES[name]
-    parts = score_parts(*fields(), names=[name], **OPTIONS)[name]
+    parts = compute_statistics(*fields(), names=[name], **OPTIONS)[name]
     means = np.stack([parts[:2].mean(axis=0), parts[2:].mean(axis=0), parts.mean(axis=0)])
-    stack = score.finish(means.reshape(3, 1, -1))
+    stack = score.from_means(means.reshape(3, 1, -1))
     assert stack.shape == (3, 1)
-    each = [finish_scores({name: chunk})[name] for chunk in (parts[:2], parts[2:], parts)]
+    each = [scores_from_statistics({name: chunk})[name] for chunk in (parts[:2], parts[2:], parts)]
     np.testing.assert_allclose(stack[:, 0], each, rtol=1e-12)
 
 
@@ -257,7 +259,7 @@ def test_cells_of_weight_zero_do_not_count():
 def test_psnr_of_one_perfect_image_leaves_the_others_visible():
     prediction, truth = fields((2, 12, 12))
     prediction[0] = truth[0]
-    parts = score_parts(prediction, truth, names=["psnr"], **OPTIONS)["psnr"][:, 0]
+    parts = compute_statistics(prediction, truth, names=["psnr"], **OPTIONS)["psnr"][:, 0]
     assert parts[0] == PSNR_CEILING == pytest.approx(138.474, abs=1e-3)
     assert 0 < parts[1] < 40
     assert evaluate(prediction, truth, names=["psnr"])["psnr"] == pytest.approx(parts.mean())
@@ -265,9 +267,9 @@ def test_psnr_of_one_perfect_image_leaves_the_others_visible():
 
 def test_psnr_depends_on_error_relative_to_the_range_only():
     prediction, truth = fields()
-    base = psnr_parts(prediction, truth, data_range=7.0)
-    np.testing.assert_allclose(psnr_parts(prediction * 8, truth * 8, data_range=56.0), base, rtol=1e-12)
-    tenfold = psnr_parts(prediction, truth, data_range=70.0)
+    base = psnr_statistics(prediction, truth, data_range=7.0)
+    np.testing.assert_allclose(psnr_statistics(prediction * 8, truth * 8, data_range=56.0), base, rtol=1e-12)
+    tenfold = psnr_statistics(prediction, truth, data_range=70.0)
     np.testing.assert_allclose(tenfold - base, 20.0, rtol=1e-12)
 
 
@@ -276,7 +278,7 @@ def test_power_ratio_where_the_truth_is_flat():
     flat = np.full((2, 15, 17), 271.37)
     assert (flat[0] - flat[0].mean()).any()
     rough = flat + fields((2, 15, 17))[0]
-    assert high_wavenumber_power_parts(flat, flat, factor=2).tolist() == [[0, 0], [0, 0]]
+    assert high_wavenumber_power_statistics(flat, flat, factor=2).tolist() == [[0, 0], [0, 0]]
     assert evaluate(flat, flat, names=["high_wavenumber_power_ratio"]) == {"high_wavenumber_power_ratio": 1.0}
     assert evaluate(rough, flat, names=["high_wavenumber_power_ratio"])["high_wavenumber_power_ratio"] == math.inf
     assert ratio(np.array([[4.0, 2.0], [0.0, 2.0]])).tolist() == [2.0, 0.0]
@@ -425,10 +427,10 @@ def test_values_that_are_not_finite_never_pass(which, value, name):
     pair[which][3, 0, 0] = value
     message = rf"^{which} holds 3 non-finite or masked values of 576, the first at time index 2;"
     with pytest.raises(SourceError, match=message):
-        score_parts(**pair, names=[name], **OPTIONS)
+        compute_statistics(**pair, names=[name], **OPTIONS)
     options = {option: {**OPTIONS, "weights": None, "periodic_x": False}[option] for option in SCORES[name].options}
     with pytest.raises(SourceError, match=message):
-        SCORES[name].parts(**pair, **options)
+        SCORES[name].statistics(**pair, **options)
 
 
 def test_masked_values_never_pass():
@@ -438,7 +440,7 @@ def test_masked_values_never_pass():
     with pytest.raises(
         SourceError, match="prediction holds 1 non-finite or masked values of 576, the first at time index 1;"
     ):
-        score_parts(np.ma.MaskedArray(prediction, mask), truth, **OPTIONS)
+        compute_statistics(np.ma.MaskedArray(prediction, mask), truth, **OPTIONS)
     unmasked = np.ma.MaskedArray(truth, np.zeros_like(mask))
     assert evaluate(prediction, unmasked) == evaluate(prediction, truth)
     with pytest.raises(SourceError, match="fields holds 1 "):
@@ -448,17 +450,17 @@ def test_masked_values_never_pass():
 def test_shapes_that_do_not_fit_are_refused():
     prediction, truth = fields((4, 12, 13))
     with pytest.raises(GridError, match=r"prediction has shape \(4, 12, 12\) but reference has shape \(4, 12, 13\)"):
-        score_parts(prediction[:, :, :12], truth, **OPTIONS)
+        compute_statistics(prediction[:, :, :12], truth, **OPTIONS)
     with pytest.raises(GridError, match=r"shape \(12, 13\); expected \(time, y, x\).*field\[None\]"):
-        score_parts(prediction[0], truth[0], **OPTIONS)
+        compute_statistics(prediction[0], truth[0], **OPTIONS)
     with pytest.raises(GridError, match=r"shape \(0, 12, 13\); expected \(time, y, x\) with at least one"):
-        score_parts(prediction[:0], truth[:0], **OPTIONS)
+        compute_statistics(prediction[:0], truth[:0], **OPTIONS)
 
 
 @pytest.mark.parametrize("shape", [(2, 10, 40), (2, 40, 10)])
 def test_an_image_smaller_than_the_window_is_refused(shape):
     with pytest.raises(GridError, match=rf"at least 11 x 11 cells.*have {shape[1]} x {shape[2]}"):
-        score_parts(*fields(shape), names=["ssim"], **OPTIONS)
+        compute_statistics(*fields(shape), names=["ssim"], **OPTIONS)
     taken = evaluate(*fields(shape))
     assert set(SCORES) - set(taken) == {"ssim", "ms_ssim"} == set(unusable_scores(fields(shape)[1], **BARE))
 
@@ -473,13 +475,13 @@ def test_too_few_cells_for_a_spectrum_are_refused(shape):
 @pytest.mark.parametrize("name", ["psnr", "ssim"])
 def test_a_data_range_that_is_not_positive_is_refused(data_range, name):
     with pytest.raises(SourceError, match=f"data_range is {data_range}; expected a positive number"):
-        score_parts(*fields(), names=[name], data_range=data_range, factor=4)
+        compute_statistics(*fields(), names=[name], data_range=data_range, factor=4)
 
 
 @pytest.mark.parametrize("factor", [1, 0, -2])
 def test_a_factor_without_finer_cells_is_refused(factor):
     with pytest.raises(GridError, match=f"factor is {factor}; expected 2 or more"):
-        score_parts(*fields(), data_range=7.0, factor=factor)
+        compute_statistics(*fields(), data_range=7.0, factor=factor)
 
 
 @pytest.mark.parametrize(
@@ -494,14 +496,14 @@ def test_a_factor_without_finer_cells_is_refused(factor):
 )
 def test_unusable_weights_are_refused(weights, message):
     with pytest.raises(GridError, match=message):
-        score_parts(*fields(), names=["rmse"], weights=weights, **OPTIONS)
+        compute_statistics(*fields(), names=["rmse"], weights=weights, **OPTIONS)
 
 
 def test_unknown_scores_are_refused_with_the_nearest():
     with pytest.raises(ConfigError, match=r"^no score is called 'rsme'. Did you mean 'rmse'\?$"):
-        score_parts(*fields(), names=["rsme"], **OPTIONS)
+        compute_statistics(*fields(), names=["rsme"], **OPTIONS)
     with pytest.raises(ConfigError, match=r"'pnsr'\. Did you mean 'psnr'\?"):
-        finish_scores({"pnsr": np.ones((1, 1))})
+        scores_from_statistics({"pnsr": np.ones((1, 1))})
 
 
 @pytest.mark.parametrize("values", [np.ones((0, 1)), np.array([[1.0], [np.nan]]), np.array([[np.inf]])])
@@ -509,4 +511,4 @@ def test_parts_that_cannot_be_averaged_are_refused(values):
     bad = int((~np.isfinite(values)).sum())
     message = f"score 'mae' has parts of {len(values)} times to average, {bad} of them not finite"
     with pytest.raises(SourceError, match=message):
-        finish_scores({"mae": values})
+        scores_from_statistics({"mae": values})

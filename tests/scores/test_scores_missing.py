@@ -13,8 +13,8 @@ from scipy.stats import wasserstein_distance
 from skimage.metrics import structural_similarity
 
 from subgrid.errors import GridError, SourceError
-from subgrid.scores import SCORES, finish_scores, fss, join_parts, score_parts, unusable_scores
-from subgrid.scores.structure import ms_ssim_parts, ssim_parts
+from subgrid.scores import SCORES, compute_statistics, fss, join_statistics, scores_from_statistics, unusable_scores
+from subgrid.scores.structure import ms_ssim_statistics, ssim_statistics
 
 OPTIONS = {"data_range": 7.0, "factor": 4, "low": -3.0, "high": 4.0}
 BARE = {name: OPTIONS[name] for name in ("factor", "low", "high")}
@@ -33,7 +33,7 @@ def gappy(shape=(4, 40, 44), seed=0):
 
 
 def evaluate(prediction, truth, **options):
-    return finish_scores(score_parts(prediction, truth, **{**OPTIONS, **options}))
+    return scores_from_statistics(compute_statistics(prediction, truth, **{**OPTIONS, **options}))
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -89,7 +89,7 @@ def test_ssim_leaves_out_windows_that_touch_a_gap():
     for p, t in zip(prediction, truth, strict=True):
         places = structural_similarity(np.nan_to_num(t, nan=99.0), p, **options)[1][5:-5, 5:-5]
         expected.append(places[~touched(t, 11)].mean())
-    np.testing.assert_allclose(ssim_parts(prediction, truth, data_range=7.0)[:, 0], expected, rtol=1e-6)
+    np.testing.assert_allclose(ssim_statistics(prediction, truth, data_range=7.0)[:, 0], expected, rtol=1e-6)
 
 
 def test_ms_ssim_leaves_them_out_at_each_scale():
@@ -105,7 +105,7 @@ def test_ms_ssim_leaves_them_out_at_each_scale():
             product *= places[~touched(t, 11)].mean() ** weight
             p, t = (f.reshape(len(f) // 2, 2, -1, 2).mean((1, 3)) for f in (p, t))
         expected.append(product)
-    np.testing.assert_allclose(ms_ssim_parts(prediction, truth, data_range=7.0)[:, 0], expected, rtol=1e-6)
+    np.testing.assert_allclose(ms_ssim_statistics(prediction, truth, data_range=7.0)[:, 0], expected, rtol=1e-6)
 
 
 def test_windows_and_differences_that_touch_a_gap_are_left_out():
@@ -147,9 +147,9 @@ def test_what_stands_in_a_gap_changes_nothing(seed, filling, masked):
 def test_a_perfect_prediction_is_best_with_gaps_and_times_may_be_split_and_moved(name):
     prediction, truth = gappy()
     assert evaluate(truth, truth, names=[name])[name] == pytest.approx(SCORES[name].best, abs=1e-12)
-    whole = score_parts(prediction, truth, names=[name], **OPTIONS)[name]
-    blocks = [score_parts(prediction[[t]], truth[[t]], names=[name], **OPTIONS) for t in (2, 0, 3, 1)]
-    np.testing.assert_allclose(join_parts(blocks)[name], whole[[2, 0, 3, 1]], rtol=1e-12)
+    whole = compute_statistics(prediction, truth, names=[name], **OPTIONS)[name]
+    blocks = [compute_statistics(prediction[[t]], truth[[t]], names=[name], **OPTIONS) for t in (2, 0, 3, 1)]
+    np.testing.assert_allclose(join_statistics(blocks)[name], whole[[2, 0, 3, 1]], rtol=1e-12)
     assert np.isfinite(whole).all()
 
 
@@ -159,9 +159,9 @@ def test_spectra_are_refused_by_name_and_left_out_otherwise():
         with pytest.raises(
             SourceError, match=r"reference misses 86 values of 7040, the first at time index 0; a spectrum"
         ):
-            score_parts(prediction, truth, names=[name], **OPTIONS)
+            compute_statistics(prediction, truth, names=[name], **OPTIONS)
         assert "cannot be taken of fields with gaps" in unusable_scores(truth, **BARE)[name]
-    assert set(score_parts(prediction, truth, **OPTIONS)) == set(SCORES) - SPECTRAL
+    assert set(compute_statistics(prediction, truth, **OPTIONS)) == set(SCORES) - SPECTRAL
     assert set(unusable_scores(truth, **BARE)) == SPECTRAL
     assert set(unusable_scores(truth, names=["rmse", "fss_1_w41", "ssim"], **BARE)) == {"fss_1_w41"}
 
@@ -172,14 +172,14 @@ def test_scores_without_a_whole_window_are_refused_by_name_and_left_out_otherwis
     with pytest.raises(
         SourceError, match=r"SSIM needs 11 x 11 cells.*at 1 of 3 times, the first at time index 1, there"
     ):
-        score_parts(prediction, truth, names=["ssim"], **OPTIONS)
+        compute_statistics(prediction, truth, names=["ssim"], **OPTIONS)
     assert set(unusable_scores(truth, **BARE)) == WINDOWED
-    assert set(score_parts(prediction, truth, **OPTIONS)) == set(SCORES) - WINDOWED
+    assert set(compute_statistics(prediction, truth, **OPTIONS)) == set(SCORES) - WINDOWED
     wide, hole = gappy((1, 64, 64))
     hole[:, 30:34, 30:34] = np.nan
     assert set(unusable_scores(hole, **BARE)) == {"ms_ssim", *SPECTRAL}
     with pytest.raises(SourceError, match="MS-SSIM at scale 4, counted in cells of that scale, needs 11 x 11"):
-        score_parts(wide, hole, names=["ms_ssim"], **OPTIONS)
+        compute_statistics(wide, hole, names=["ms_ssim"], **OPTIONS)
 
 
 def test_unusable_scores_of_a_whole_reference_and_of_no_options():
@@ -195,12 +195,15 @@ def test_unusable_scores_of_a_whole_reference_and_of_no_options():
 def test_blocks_are_joined_by_the_scores_that_all_have():
     prediction, truth = gappy()
     whole = np.nan_to_num(truth)
-    blocks = [score_parts(prediction[:2], whole[:2], **OPTIONS), score_parts(prediction[2:], truth[2:], **OPTIONS)]
-    joined = join_parts(blocks)
+    blocks = [
+        compute_statistics(prediction[:2], whole[:2], **OPTIONS),
+        compute_statistics(prediction[2:], truth[2:], **OPTIONS),
+    ]
+    joined = join_statistics(blocks)
     assert set(joined) == set(SCORES) - SPECTRAL
     assert {len(parts) for parts in joined.values()} == {4}
     with pytest.raises(SourceError, match="no blocks of times"):
-        join_parts([])
+        join_statistics([])
 
 
 def test_a_prediction_must_have_what_the_reference_has():
@@ -210,18 +213,18 @@ def test_a_prediction_must_have_what_the_reference_has():
     with pytest.raises(
         SourceError, match=f"prediction holds {bad} non-finite or masked values of 7040, the first at time"
     ):
-        score_parts(prediction, truth, **OPTIONS)
+        compute_statistics(prediction, truth, **OPTIONS)
 
 
 def test_a_time_must_have_something_that_counts():
     prediction, truth = gappy()
     truth[2] = np.nan
     with pytest.raises(SourceError, match="no value at all at 1 of 4 times, the first at time index 2"):
-        score_parts(prediction, truth, names=["rmse"], **OPTIONS)
+        compute_statistics(prediction, truth, names=["rmse"], **OPTIONS)
     truth[2, :5] = 1.0
     weights = np.arange(40) >= 5.0
     with pytest.raises(SourceError, match="only in cells of weight 0 at time index 2"):
-        score_parts(prediction, truth, names=["rmse"], weights=weights, **OPTIONS)
+        compute_statistics(prediction, truth, names=["rmse"], weights=weights, **OPTIONS)
 
 
 def test_finite_fields_too_large_to_sum_are_still_finite():

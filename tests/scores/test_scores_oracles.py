@@ -15,10 +15,18 @@ from scores.spatial import fss_2d_single_field
 from skimage.metrics import structural_similarity
 
 from subgrid.errors import ConfigError, GridError, SourceError
-from subgrid.scores import SCORES, find_score, finish_scores, fss, power_spectrum, quantile_error, score_parts
-from subgrid.scores.distribution import histogram_parts
+from subgrid.scores import (
+    SCORES,
+    compute_statistics,
+    find_score,
+    fss,
+    power_spectrum,
+    quantile_error,
+    scores_from_statistics,
+)
+from subgrid.scores.distribution import histogram_statistics
 from subgrid.scores.pointwise import PSNR_CEILING
-from subgrid.scores.structure import SCALE_WEIGHTS, ms_ssim_parts, scale_weights
+from subgrid.scores.structure import SCALE_WEIGHTS, ms_ssim_statistics, scale_weights
 
 OPTIONS = {"data_range": 7.0, "factor": 4, "low": -3.0, "high": 4.0}
 
@@ -32,7 +40,9 @@ def fields(shape=(4, 24, 31), seed=0, offset=0.0):
 
 def value(name, prediction, truth, **options):
     score = find_score(name) if isinstance(name, str) else name
-    return finish_scores(score_parts(prediction, truth, names=[score], **{**OPTIONS, **options}), [score])[score.name]
+    return scores_from_statistics(
+        compute_statistics(prediction, truth, names=[score], **{**OPTIONS, **options}), [score]
+    )[score.name]
 
 
 # --- Cell with cell ---
@@ -82,7 +92,7 @@ def test_ms_ssim_equals_pytorch_msssim_where_five_scales_fit(shape):
     prediction, truth = fields(shape)
     tensors = [torch.from_numpy(f[:, None]) for f in (prediction, truth)]
     expected = ms_ssim(*tensors, data_range=7.0, size_average=False).numpy()
-    np.testing.assert_allclose(ms_ssim_parts(prediction, truth, data_range=7.0)[:, 0], expected, rtol=1e-6)
+    np.testing.assert_allclose(ms_ssim_statistics(prediction, truth, data_range=7.0)[:, 0], expected, rtol=1e-6)
 
 
 def composed(prediction, truth, data_range):
@@ -108,7 +118,7 @@ def composed(prediction, truth, data_range):
 def test_ms_ssim_equals_a_composition_of_scikit_image_at_any_size(shape):
     prediction, truth = fields(shape)
     expected = [composed(p, t, 7.0) for p, t in zip(prediction, truth, strict=True)]
-    np.testing.assert_allclose(ms_ssim_parts(prediction, truth, data_range=7.0)[:, 0], expected, rtol=1e-6)
+    np.testing.assert_allclose(ms_ssim_statistics(prediction, truth, data_range=7.0)[:, 0], expected, rtol=1e-6)
 
 
 def test_scales_have_the_weights_that_fit():
@@ -147,7 +157,9 @@ def test_power_ratio_goes_round_the_globe_where_x_is_periodic():
     wave = np.sin(2 * np.pi * np.arange(64) * 7 / 64)[None, None] * np.ones((1, 64, 1))
     noise = 1e-3 * fields((1, 64, 64))[1]
     open_x, closed_x = (
-        score_parts(wave, noise, names=["high_wavenumber_power_ratio"], data_range=1, factor=4, periodic_x=closed)
+        compute_statistics(
+            wave, noise, names=["high_wavenumber_power_ratio"], data_range=1, factor=4, periodic_x=closed
+        )
         for closed in (False, True)
     )
     # Seven waves across are too long to count; cut off, they spread to the eighth, which with the taper along y counts.
@@ -168,7 +180,7 @@ def test_histogram_equals_a_plain_loop(weighted):
         row[0], row[-1] = ((weights * (f)).sum() / weights.sum() / 3 for f in ((field < -3).sum(0), (field > 4).sum(0)))
         for time in range(3):
             row[1:-1] += np.histogram(field[time], edges, weights=weights)[0] / weights.sum() / 3
-    found = histogram_parts(prediction, truth, low=-3, high=4, weights=weights if weighted else None).mean(0)
+    found = histogram_statistics(prediction, truth, low=-3, high=4, weights=weights if weighted else None).mean(0)
     np.testing.assert_allclose(found.reshape(2, 102), shares, atol=1e-14)
     options = {"weights": weights} if weighted else {}
     assert value("histogram_overlap", prediction, truth, **options) == pytest.approx(np.minimum(*shares).sum())
@@ -181,7 +193,7 @@ def test_values_on_the_edges_of_bins_fall_where_numpy_puts_them(low, width, seed
     edges = np.linspace(low, high, 101)
     on_edges = np.concatenate([edges, np.nextafter(edges, -np.inf)[1:], np.nextafter(edges, np.inf)[:-1]])
     inside = on_edges[(on_edges >= low) & (on_edges <= high)].reshape(1, 1, -1)
-    found = histogram_parts(inside, inside, low=low, high=high)[0, 1:101] * inside.size
+    found = histogram_statistics(inside, inside, low=low, high=high)[0, 1:101] * inside.size
     np.testing.assert_allclose(found, np.histogram(inside, edges)[0], atol=1e-9)
 
 
@@ -307,7 +319,7 @@ def test_scores_with_parameters_are_found_by_name():
     for name in ("fss_10_w5", "fss_-2.5_w1", "fss_1e-05_w3", "quantile_error_0.95", "quantile_error_0.999"):
         assert find_score(name).name == name
     assert find_score("fss_10.0_w05").name == fss(10, 5).name == "fss_10_w5"
-    assert list(score_parts(*fields(), names=["rmse", fss(0, 3)], **OPTIONS)) == ["rmse", "fss_0_w3"]
+    assert list(compute_statistics(*fields(), names=["rmse", fss(0, 3)], **OPTIONS)) == ["rmse", "fss_0_w3"]
     with pytest.raises(ConfigError, match=r"no score is called 'fss_10'\. Did you mean 'fss_10_w5'"):
         find_score("fss_10")
     with pytest.raises(ConfigError, match=r"threshold 10\.0 and window 0 does not exist"):
@@ -319,20 +331,22 @@ def test_scores_with_parameters_are_found_by_name():
 
 
 def test_a_score_of_ones_own_is_finished_by_handing_it_over():
-    own = fss(0, 3).__class__("mine", SCORES["rmse"].parts, SCORES["rmse"].finish, "field", 0.0, False, "My own")
-    parts = score_parts(*fields(), names=[own], **OPTIONS)
-    assert finish_scores(parts, [own])["mine"] == value("rmse", *fields())
+    own = fss(0, 3).__class__(
+        "mine", SCORES["rmse"].statistics, SCORES["rmse"].from_means, "field", 0.0, False, "My own"
+    )
+    parts = compute_statistics(*fields(), names=[own], **OPTIONS)
+    assert scores_from_statistics(parts, [own])["mine"] == value("rmse", *fields())
     with pytest.raises(ConfigError, match="no score is called 'mine'"):
-        finish_scores(parts)
+        scores_from_statistics(parts)
 
 
 def test_an_option_that_a_score_needs_is_asked_for():
     pair = fields()
     with pytest.raises(ConfigError, match="score 'histogram_overlap' needs low and high, which were not given"):
-        score_parts(*pair, names=["histogram_overlap"], data_range=7.0, factor=4)
+        compute_statistics(*pair, names=["histogram_overlap"], data_range=7.0, factor=4)
     with pytest.raises(ConfigError, match="score 'high_wavenumber_power_ratio' needs factor, which was not given"):
-        score_parts(*pair, names=["high_wavenumber_power_ratio"], data_range=7.0, factor=None)
-    taken = score_parts(*pair, data_range=7.0, factor=None)
+        compute_statistics(*pair, names=["high_wavenumber_power_ratio"], data_range=7.0, factor=None)
+    taken = compute_statistics(*pair, data_range=7.0, factor=None)
     assert set(SCORES) - set(taken) == {"histogram_overlap", "high_wavenumber_power_ratio"}
 
 

@@ -12,7 +12,7 @@ from scipy import signal, stats
 
 from subgrid.errors import GridError
 from subgrid.scores.bootstrap import paired
-from subgrid.scores.score import only_part, root
+from subgrid.scores.score import only_statistic, root
 from subgrid.scores.seeds import paired_over_seeds
 
 
@@ -29,11 +29,11 @@ def series(
 def test_without_weather_it_is_the_paired_t_interval() -> None:
     rng = np.random.default_rng(1)
     a, b = rng.normal(3, 1, 4), rng.normal(2, 1, 4)
-    found = paired_over_seeds([np.full((30, 1), v) for v in a], [np.full((30, 1), v) for v in b], only_part)
+    found = paired_over_seeds([np.full((30, 1), v) for v in a], [np.full((30, 1), v) for v in b], only_statistic)
     wanted = stats.ttest_rel(a, b).confidence_interval(0.95)
     assert (found.lower, found.upper) == pytest.approx((wanted.low, wanted.high))
     assert found.of_times == pytest.approx(0, abs=1e-12)
-    assert found.told_apart == (not wanted.low <= 0 <= wanted.high)
+    assert found.significant == (not wanted.low <= 0 <= wanted.high)
 
 
 def test_without_seed_noise_it_is_the_bootstrap_over_times() -> None:
@@ -55,8 +55,11 @@ def test_the_score_is_finished_for_each_run_before_the_mean() -> None:
 def test_a_baseline_stands_beside_each_run() -> None:
     rng = np.random.default_rng(3)
     runs, baseline = [rng.normal(size=(40, 1)) for _ in range(3)], rng.normal(size=(40, 1))
-    one, other = paired_over_seeds(runs, [baseline], only_part), paired_over_seeds([baseline], runs, only_part)
-    assert one == paired_over_seeds(runs, [baseline] * 3, only_part)
+    one, other = (
+        paired_over_seeds(runs, [baseline], only_statistic),
+        paired_over_seeds([baseline], runs, only_statistic),
+    )
+    assert one == paired_over_seeds(runs, [baseline] * 3, only_statistic)
     assert (one.value, one.of_seeds) == pytest.approx((-other.value, other.of_seeds))
 
 
@@ -65,10 +68,10 @@ def test_a_baseline_stands_beside_each_run() -> None:
 def test_interval_holds_the_value_and_scales_with_the_units(seed: int, num_runs: int, scale: float) -> None:
     rng = np.random.default_rng(seed)
     a, b = rng.normal(size=(2, num_runs, 40, 1))
-    one = paired_over_seeds(list(a), list(b), only_part, num_resamples=100)
+    one = paired_over_seeds(list(a), list(b), only_statistic, num_resamples=100)
     assert one.lower <= one.value <= one.upper
     assert one.upper - one.value >= one.of_seeds
-    other = paired_over_seeds(list(scale * a), list(scale * b), only_part, num_resamples=100)
+    other = paired_over_seeds(list(scale * a), list(scale * b), only_statistic, num_resamples=100)
     assert (other.lower, other.upper) == pytest.approx((scale * one.lower, scale * one.upper), rel=1e-6)
 
 
@@ -78,23 +81,27 @@ def test_three_seeds_cover_what_they_promise(of_seed: float, of_time: float) -> 
     hits = 0
     for index in range(80):
         found = paired_over_seeds(
-            series(rng, 3, 60, 0.5, of_seed, of_time), [np.zeros((60, 1))], only_part, num_resamples=100, seed=index
+            series(rng, 3, 60, 0.5, of_seed, of_time),
+            [np.zeros((60, 1))],
+            only_statistic,
+            num_resamples=100,
+            seed=index,
         )
         hits += found.lower <= 0 <= found.upper
     assert hits >= 72  # 0.95 is promised; two standard errors of 80 are 0.05
 
 
 def test_one_seed_and_few_times_give_no_interval() -> None:
-    one = paired_over_seeds([np.ones((20, 1))], [np.zeros((20, 1))], only_part)
+    one = paired_over_seeds([np.ones((20, 1))], [np.zeros((20, 1))], only_statistic)
     assert one.value == 1.0
-    assert math.isnan(one.lower) and one.told_apart is None
+    assert math.isnan(one.lower) and one.significant is None
     assert one.reason == "one seed; an interval takes two or more, three to be of use"
-    few = paired_over_seeds([np.ones((5, 1))] * 2, [np.zeros((5, 1))], only_part)
+    few = paired_over_seeds([np.ones((5, 1))] * 2, [np.zeros((5, 1))], only_statistic)
     assert few.reason == "5 times; an interval takes 15 or more"
 
 
 def test_runs_that_cannot_be_paired_are_refused() -> None:
     with pytest.raises(GridError, match=r"^parts of paired runs have shapes \[\(20, 1\)\] and \[\(19, 1\)\]"):
-        paired_over_seeds([np.ones((20, 1))], [np.zeros((19, 1))], only_part)
+        paired_over_seeds([np.ones((20, 1))], [np.zeros((19, 1))], only_statistic)
     with pytest.raises(GridError, match="expected as many, all the same"):
-        paired_over_seeds([np.ones((20, 1))] * 3, [np.zeros((20, 1))] * 2, only_part)
+        paired_over_seeds([np.ones((20, 1))] * 3, [np.zeros((20, 1))] * 2, only_statistic)

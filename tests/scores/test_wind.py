@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from subgrid.errors import ConfigError, GridError, SourceError
 from subgrid.scores.score import root
-from subgrid.scores.spectra import high_wavenumber_power_parts, power_spectrum, ratio
+from subgrid.scores.spectra import high_wavenumber_power_statistics, power_spectrum, ratio
 from subgrid.scores.wind import (
     EARTH_RADIUS,
     derive,
     direction,
     direction_error,
-    direction_error_parts,
+    direction_error_statistics,
     speed,
-    vector_error_parts,
+    vector_error_statistics,
 )
 
 
@@ -35,7 +35,7 @@ def wind_from(degrees, strength=5.0):
 
 
 def error_of(predicted, true):
-    return float(direction_error(direction_error_parts(*wind_from([predicted]), *wind_from([true])).mean(axis=0)))
+    return float(direction_error(direction_error_statistics(*wind_from([predicted]), *wind_from([true])).mean(axis=0)))
 
 
 # --- Speed, direction, vectors ---
@@ -79,8 +79,8 @@ def test_parts_equal_plain_loops_with_weights_and_gaps(threshold):
     v[1, 2, 3] = u[2, 0, 0] = np.nan
     weights = np.random.default_rng(1).uniform(size=5)
     angles, vectors = (
-        direction_error_parts(u, v, u_r, v_r, threshold=threshold, weights=weights),
-        vector_error_parts(u, v, u_r, v_r, weights=weights),
+        direction_error_statistics(u, v, u_r, v_r, threshold=threshold, weights=weights),
+        vector_error_statistics(u, v, u_r, v_r, weights=weights),
     )
     for time in range(3):
         total = turned = strong = squares = 0.0
@@ -104,21 +104,21 @@ def test_pooled_direction_error_counts_winds_and_not_times():
     u, v = (np.concatenate(parts) for parts in zip(wind_from([30] * 4), wind_from([10] * 4), strict=True))
     u_r, v_r = np.zeros((2, 1, 4)), np.full((2, 1, 4), -3.0)
     v_r[1, 0, 1:] = -0.5
-    mean = direction_error_parts(u, v, u_r, v_r).mean(axis=0)
+    mean = direction_error_statistics(u, v, u_r, v_r).mean(axis=0)
     assert direction_error(mean) == pytest.approx((4 * 30 + 10) / 5)
 
 
 def test_only_strong_winds_have_a_direction():
     u, v = np.ones((1, 1, 2)), np.zeros((1, 1, 2))
-    assert np.isnan(direction_error(direction_error_parts(u, v, u, v).mean(axis=0)))
-    assert direction_error(direction_error_parts(u, v, u, v, threshold=0.9).mean(axis=0)) == 0
+    assert np.isnan(direction_error(direction_error_statistics(u, v, u, v).mean(axis=0)))
+    assert direction_error(direction_error_statistics(u, v, u, v, threshold=0.9).mean(axis=0)) == 0
 
 
 def test_vector_rmse_is_that_of_both_components():
     u, v, u_r, v_r = winds()
     expected = math.sqrt(((u - u_r) ** 2).mean() + ((v - v_r) ** 2).mean())
-    assert float(root(vector_error_parts(u, v, u_r, v_r).mean(axis=0))) == pytest.approx(expected)
-    assert vector_error_parts(u, v, u, v).max() == 0
+    assert float(root(vector_error_statistics(u, v, u_r, v_r).mean(axis=0))) == pytest.approx(expected)
+    assert vector_error_statistics(u, v, u, v).max() == 0
 
 
 # --- Divergence and vorticity ---
@@ -194,7 +194,7 @@ def test_spectra_of_divergence_tell_rough_winds_from_right_ones():
     y = x = 1e4 * np.arange(16.0)
     truth, half = derive(u, v, y, x, geometry="plane"), derive(0.5 * u, 0.5 * v, y, x, geometry="plane")
     for name in ("divergence", "vorticity"):
-        parts = high_wavenumber_power_parts(half[name], truth[name], factor=2)
+        parts = high_wavenumber_power_statistics(half[name], truth[name], factor=2)
         assert ratio(parts.mean(axis=0)) == pytest.approx(0.25)
         np.testing.assert_allclose(power_spectrum(half[name])[1], 0.25 * power_spectrum(truth[name])[1])
 
@@ -217,9 +217,9 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(GridError, match=r"u has shape \(3, 5, 4\) and v \(2, 5, 4\)"):
         speed(u, v[:2])
     with pytest.raises(GridError, match="same times and grid"):
-        vector_error_parts(u, v, u_r[:2], v_r[:2])
+        vector_error_statistics(u, v, u_r[:2], v_r[:2])
     with pytest.raises(ConfigError, match="threshold is -1"):
-        direction_error_parts(u, v, u_r, v_r, threshold=-1)
+        direction_error_statistics(u, v, u_r, v_r, threshold=-1)
     with pytest.raises(ConfigError, match="geometry is 'cube'"):
         derive(u, v, y, x, geometry="cube")
     with pytest.raises(GridError, match="none on a pole"):
@@ -234,10 +234,10 @@ def test_what_does_not_fit_is_refused():
 def test_a_gap_in_the_prediction_is_refused():
     u, v, u_r, v_r = winds()
     v[1, 0, 0] = np.nan
-    for parts in (direction_error_parts, vector_error_parts):
+    for parts in (direction_error_statistics, vector_error_statistics):
         with pytest.raises(SourceError, match="prediction holds 1"):
             parts(u, v, u_r, v_r)
     u_r[2] = np.nan
     v[1, 0, 0] = 0
     with pytest.raises(SourceError, match="no value at all"):
-        vector_error_parts(u, v, u_r, v_r)
+        vector_error_statistics(u, v, u_r, v_r)

@@ -174,7 +174,7 @@ def test_differences_stand_where_the_table_says() -> None:
             colour, dash = styles[name]
             assert (marker.get_color(), marker.get_marker()) == (colour, MARKERS[dash])
             filled = to_hex(marker.get_markerfacecolor()) == colour.lower()
-            assert filled == (row["told_apart"] == "yes")
+            assert filled == (row["significant"] == "yes")
         zero = [line for line in ax.lines if list(line.get_xdata()) == [0.0, 0.0]]
         assert len(zero) == 1 and ax.get_xlim()[0] < 0 < ax.get_xlim()[1]
         assert ax.get_ylim()[0] > ax.get_ylim()[1]  # first arm on top

@@ -31,7 +31,7 @@ from subgrid.scores import find_score
 from subgrid.scores.block_length import find_breaks
 from subgrid.scores.bootstrap import paired
 from subgrid.scores.seeds import paired_over_seeds
-from subgrid.scores.statistics_file import PartsReader
+from subgrid.scores.statistics_file import StatisticsReader
 from subgrid.studies import jobs, progress, run_study, scheduling
 from subgrid.studies.jobs import Job, run_job
 from subgrid.studies.paired_runs import verdict
@@ -108,7 +108,7 @@ def test_mean_spread_and_difference_are_those_of_the_runs(unbroken: Path) -> Non
             if arm != "sound":
                 assert row["difference"] == pytest.approx((found - values["sound"]).mean(), rel=1e-6, abs=1e-9)
                 assert row["lower"] <= row["difference"] <= row["upper"]
-                assert row["told_apart"] == ("no" if row["lower"] <= 0 <= row["upper"] else "yes")
+                assert row["significant"] == ("no" if row["lower"] <= 0 <= row["upper"] else "yes")
                 assert row["num_pairs"] == 2
         bilinear = scores(unbroken, "sound-seed0").loc[("bilinear", "t2m", score), "value"]
         row = results.loc[("bilinear", "t2m", score)]
@@ -141,17 +141,17 @@ def test_each_seed_alone_is_compared_over_times_alone(unbroken: Path) -> None:
             assert row["lower"] > 0 or row["upper"] < 0
             if row["score"] in ("rmse", "psnr"):
                 assert (row["verdict"] == "better") == ((row["difference"] > 0) == (row["score"] == "psnr"))
-        elif row["verdict"] == "not told apart":
+        elif row["verdict"] == "no significant difference":
             assert row["lower"] <= 0 <= row["upper"]
     parts = []
     for arm in ("sampled", "sound"):
-        with PartsReader(unbroken / "runs" / f"{arm}-seed1" / "evaluation" / "parts.nc") as reader:
+        with StatisticsReader(unbroken / "runs" / f"{arm}-seed1" / "evaluation" / "parts.nc") as reader:
             parts.append(reader.read(("all", "t2m", "rmse"))[reader.systems.index("srgan")])
             clock = reader.clock("second")
-    expected = paired(*parts, find_score("rmse").finish, breaks=find_breaks(clock))
+    expected = paired(*parts, find_score("rmse").from_means, breaks=find_breaks(clock))
     row = single.query("variable == 't2m' and score == 'rmse' and seed == 1").iloc[0]
     assert (row["lower"], row["upper"]) == pytest.approx((expected.lower, expected.upper))  # not NaN
-    assert {"better", "worse", "not told apart"} & set(single["verdict"])
+    assert {"better", "worse", "no significant difference"} & set(single["verdict"])
 
 
 def test_one_arm_fails_and_the_others_do_not(unbroken: Path) -> None:
@@ -475,7 +475,7 @@ def test_what_cannot_be_paired_says_why(copy: Path, study_file: Path) -> None:
     (copy / "runs" / "sampled-seed0" / "job.json").unlink()
     one = notes(collect(plan, runs), "sampled")
     assert one.note == "failed: seed 0; one seed; an interval takes two or more, three to be of use"
-    assert (one.num_pairs, one.verdict, one.told_apart) == (1, "", "")
+    assert (one.num_pairs, one.verdict, one.significant) == (1, "", "")
     assert one.difference == pytest.approx(one.seed_1 - notes(collect(plan, runs), "sound").seed_1)
     elsewhere = [
         replace(job, config=_with_data(job, "select", {"level": 850})) if job.arm == "sampled" else job for job in runs
@@ -518,12 +518,12 @@ def test_which_is_better_where_a_score_may_err_on_both_sides() -> None:
 
     def said(ours: float, theirs: float, score: Any = ratio) -> str:
         a, b = ([np.concatenate([value * ones, ones], axis=1)] * 2 for value in (ours, theirs))
-        compare = partial(paired_over_seeds, a, b, score.finish)
+        compare = partial(paired_over_seeds, a, b, score.from_means)
         return verdict(compare(), score, partial(compare, best=score.best))
 
     assert said(0.9, 0.7) == "better" and said(1.4, 0.9) == "worse"
     assert said(1.25, 0.75) == "differs"
-    assert said(0.9, 0.9) == "not told apart"
+    assert said(0.9, 0.9) == "no significant difference"
     assert said(1.25, 0.75, replace(ratio, best=float("nan"))) == "differs"
 
 

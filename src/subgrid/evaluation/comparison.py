@@ -23,11 +23,11 @@ from subgrid.evaluation.regions import regions, whole_area
 from subgrid.io.atomic import replacing
 from subgrid.scores.bootstrap import check_options
 from subgrid.scores.checks import FloatArray
-from subgrid.scores.plan import Members, Question, Task, Truth, Variable, list_tasks, with_winds
-from subgrid.scores.score_table import ALL, NUM_RESAMPLES, as_dataset, check_groupings, cycles, ranks, score_table
-from subgrid.scores.statistics_file import Key, PartsReader, PartsWriter
+from subgrid.scores.plan import Members, ScoreJob, ScoringRequest, Truth, Variable, list_jobs, with_winds
+from subgrid.scores.registry import ALL, TRUTH
+from subgrid.scores.score_table import NUM_RESAMPLES, as_dataset, check_groupings, cycles, ranks, score_table
+from subgrid.scores.statistics_file import Key, StatisticsReader, StatisticsWriter
 
-TRUTH = "truth"
 NUM_VALUE_BINS = 8192
 CACHED_CELLS = 2**18  # cells that go through the scores at once: they stay in the processor's cache
 _TAIL = np.array([0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05])
@@ -45,7 +45,7 @@ class Comparison:
         self,
         folder: Path,
         systems: Sequence[str],
-        question: Question,
+        question: ScoringRequest,
         grid: xr.Dataset,
         *,
         num_times: int,
@@ -75,9 +75,9 @@ class Comparison:
         check_options(level, block, NUM_RESAMPLES, num_times)
         whole = whole_area(grid)
         self._areas = {ALL: whole} | (regions(grid) if "region" in self._options["by"] else {})
-        self._tasks: dict[Key, Task] = {}
+        self._tasks: dict[Key, ScoreJob] = {}
         for name, area in self._areas.items():
-            for task in list_tasks(question, area):
+            for task in list_jobs(question, area):
                 if name == ALL or not task.needs_input:
                     self._tasks[name, task.variable, task.score.name] = task
         self._dropped: dict[Key, str] = {}
@@ -90,7 +90,7 @@ class Comparison:
         }
         self._partial = folder / ".parts.nc.partial"
         self._made_folder = False
-        self._writer: PartsWriter | None = None
+        self._writer: StatisticsWriter | None = None
 
     @property
     def notes(self) -> list[str]:
@@ -117,7 +117,7 @@ class Comparison:
         if self._writer is None:
             self._made_folder = not self._folder.exists()
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._writer = PartsWriter(self._partial, self._systems)
+            self._writer = StatisticsWriter(self._partial, self._systems)
         members = next(iter(next(iter(made.values())).values()))
         step = max(1, CACHED_CELLS // members[0].size)
         pieces = []
@@ -148,7 +148,7 @@ class Comparison:
         self._add_up(made, truth)
         return parts
 
-    def _drop_unusable(self, key: Key, task: Task, truth: Truth) -> None:
+    def _drop_unusable(self, key: Key, task: ScoreJob, truth: Truth) -> None:
         """A score that the truth does not allow is dropped, or refused if it was asked for."""
         if task.score.needs is None or key in self._dropped:
             return
@@ -191,7 +191,7 @@ class Comparison:
         if self._writer is None:
             raise SourceError("there are no times to compare.")
         self._writer.close(self._dropped)
-        with PartsReader(self._partial) as reader:
+        with StatisticsReader(self._partial) as reader:
             table = score_table(reader, self._tasks, **self._options)
             tables = {"cycles": cycles(reader, self._tasks), "ranks": ranks(reader)}
         self._refused = table.attrs["notes"]

@@ -27,12 +27,12 @@ from subgrid.models import count_parameters
 from subgrid.models.interpolation import Interpolation
 from subgrid.networks import Weights, load_generator
 from subgrid.run import Run, load_run, store_of
-from subgrid.scores.plan import Question, Variable
+from subgrid.scores.plan import ScoringRequest, Variable
 from subgrid.scores.published import BATCH_TIMES, published_scores
-from subgrid.scores.score_table import ALL, COLUMNS
+from subgrid.scores.registry import ALL, BASELINES, TRUTH
+from subgrid.scores.score_table import COLUMNS
 from subgrid.scores.spectra import power_spectrum
 
-BASELINES = ("bilinear", "bicubic")
 NUM_SAMPLES = 3
 BLOCK_CELLS = 4 * 2**20  # fine cells of one variable held at once
 PUBLISHED = {
@@ -73,7 +73,7 @@ def evaluate(
         notify: called with each message for the user.
 
     Returns:
-        One row a score: system, variable, score, value, lower, upper, units, group, standing, convention. Where the system
+        One row a score: system, variable, score, value, lower, upper, units, group, rank, convention. Where the system
         draws fields from noise, the scores are those of `subgrid.scores.field_sets`, without intervals, and the training split
         own fields stand beside it instead of the baselines.
 
@@ -94,7 +94,7 @@ def evaluate(
     comparison = Comparison(
         folder,
         list(systems),
-        question_of(opened, data),
+        request_of(opened, data),
         data.hr,
         num_times=positions.size,
         by=by,
@@ -127,13 +127,13 @@ def _compare(
         members = {system: _by_name(run, fields[:, None]) for system, fields in made.items()}
         times = data.hr["valid_time"].isel(valid_time=block_times)
         comparison.add(times, members, _by_name(run, truth), _by_name(run, coarse))
-        sums.add(run, data, {"truth": truth, **made})
+        sums.add(run, data, {TRUTH: truth, **made})
         progress(block.stop, positions.size)
     beside = {"spectra": sums.spectra(run, data), "samples": _samples(run, data, systems, positions)}
     return comparison.finish(more=sums.published(list(systems)), beside=beside)
 
 
-def question_of(run: Run, data: Store) -> Question:
+def request_of(run: Run, data: Store) -> ScoringRequest:
     """What an evaluation compares: all variables, with the training truth's ranges."""
     variables = []
     for name in run.variables:
@@ -142,7 +142,7 @@ def question_of(run: Run, data: Store) -> Question:
         variables.append(Variable(name, known["units"] or "1", low, high, mean, std))
     kinds = {name: kind for name, kind in data.meta.get("vectors", {}).items() if name in run.variables}
     winds = wind_pair(kinds, {variable.name: variable.units for variable in variables})
-    return Question(tuple(variables), factor=data.factor, has_input=True, winds=winds)
+    return ScoringRequest(tuple(variables), factor=data.factor, has_input=True, winds=winds)
 
 
 def _by_name(run: Run, fields: Field) -> dict[str, Field]:
@@ -161,16 +161,16 @@ class _Sums:
 
     def add(self, run: Run, data: Store, fields: dict[str, Field]) -> None:
         """Add a block of times: truth, and each system's fields."""
-        count = len(fields["truth"])
+        count = len(fields[TRUTH])
         batches = -(-count // BATCH_TIMES)
         self._times, self._batches = self._times + count, self._batches + batches
         low, high = (np.array([run.statistics[v][key] for v in run.variables]) for key in ("min", "max"))
-        truth = run.scaling.scale(fields["truth"])
+        truth = run.scaling.scale(fields[TRUTH])
         for system, values in fields.items():
             for i, variable in enumerate(run.variables):
                 self._wavenumber, power = power_spectrum(values[:, i], periodic_x=data.periodic)
                 self._power[system, variable] = self._power.get((system, variable), 0.0) + power.sum(0)
-            if system != "truth":
+            if system != TRUTH:
                 for name, value in published_scores(
                     run.scaling.scale(values), truth, minimum=low, maximum=high
                 ).items():
@@ -179,7 +179,7 @@ class _Sums:
     def published(self, systems: list[str]) -> pd.DataFrame:
         """The study's scores, of all variables at once and without interval."""
         rows = [
-            (system, "all", name, self._published[system, name] / self._batches, np.nan, np.nan, units, ALL, "", said)
+            (system, ALL, name, self._published[system, name] / self._batches, np.nan, np.nan, units, ALL, "", said)
             for name, (units, said) in PUBLISHED.items()
             for system in systems
         ]
@@ -249,9 +249,7 @@ def _samples(run: Run, data: Store, systems: dict[str, nn.Module], positions: An
     small = stack(coarse, run.variables)
     fields = [stack(truth, run.variables), *(_predict(run, model, small, data) for model in systems.values())]
     y, x = spatial_dims(truth)
-    out = xr.Dataset(
-        coords={"system": ["truth", *systems], "valid_time": truth["valid_time"], y: truth[y], x: truth[x]}
-    )
+    out = xr.Dataset(coords={"system": [TRUTH, *systems], "valid_time": truth["valid_time"], y: truth[y], x: truth[x]})
     for i, variable in enumerate(run.variables):
         attrs = {key: run.statistics[variable][key] for key in ("units", "long_name")}
         out[variable] = (("system", "valid_time", y, x), np.stack([f[:, i] for f in fields]), attrs)

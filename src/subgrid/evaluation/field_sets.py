@@ -16,6 +16,7 @@ from subgrid.data.store import Store
 from subgrid.inference.super_resolve import draw_fields
 from subgrid.run import Run
 from subgrid.scores.field_sets import SET_SCORES, compare_sets
+from subgrid.scores.registry import TRUTH
 from subgrid.scores.spectra import power_spectrum
 
 NUM_FIELDS = 256  # of each set
@@ -48,7 +49,7 @@ def compare_draws(run: Run, data: Store, generator: nn.Module) -> tuple[pd.DataF
                 said = f"{score.convention} ({NUM_FIELDS} fields of {run.patch_shape[0]} x {run.patch_shape[1]} cells each)"
                 rows.append((system, variable, name, value, units if score.units == "field" else score.units, said))
     table = pd.DataFrame(rows, columns=["system", "variable", "score", "value", "units", "convention"])
-    every = {"truth": truth, **sets}
+    every = {TRUTH: truth, **sets}
     pictures = {
         "samples": _samples(run, every),
         "spectra": _spectra(run, data, every),
@@ -86,7 +87,7 @@ def _spectra(run: Run, data: Store, sets: Mapping[str, Field]) -> xr.Dataset:
         attrs = {"units": f"({units})^2", "long_name": "power spectral density"}
         out[variable] = (("system", "wavelength"), np.stack([power.mean(0) for _, power in found.values()]), attrs)
         cells = {"units": "cells", "long_name": "wavelength in fine cells"}
-        out = out.assign_coords(wavelength=("wavelength", 1.0 / found["truth"][0], cells))
+        out = out.assign_coords(wavelength=("wavelength", 1.0 / found[TRUTH][0], cells))
     return out
 
 
@@ -94,7 +95,7 @@ def _histograms(run: Run, sets: Mapping[str, Field]) -> xr.Dataset:
     """Density of the values of each set, on bins that hold all of the truth's."""
     out = xr.Dataset(coords={"system": list(sets)})
     for i, variable in enumerate(run.variables):
-        true = sets["truth"][:, i]
+        true = sets[TRUTH][:, i]
         edges = np.linspace(float(true.min()), float(true.max()), NUM_BINS + 1)
         width = edges[1] - edges[0]
         counts = [np.histogram(fields[:, i], edges)[0] / (fields[:, i].size * width) for fields in sets.values()]

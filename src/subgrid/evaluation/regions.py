@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from subgrid.data.grid import axis_weights, is_periodic, spatial_dims
 from subgrid.errors import GridError
 from subgrid.scores.plan import Area
-from subgrid.scores.score_table import ALL
+from subgrid.scores.registry import ALL
 
 BANDS = {"northern extratropics": (30.0, 90.0), "tropics": (-30.0, 30.0), "southern extratropics": (-90.0, -30.0)}
 LEAST_CELLS = 12  # rows and columns of an area of its own: room for a window

@@ -26,9 +26,10 @@ from subgrid.evaluation.alignment import (
     shared_variables,
     wind_pair,
 )
-from subgrid.evaluation.comparison import TRUTH, Comparison
+from subgrid.evaluation.comparison import Comparison
 from subgrid.io.console import Notify, Progress, silent
-from subgrid.scores.plan import Question, Variable
+from subgrid.scores.plan import ScoringRequest, Variable
+from subgrid.scores.registry import TRUTH
 
 Source = str | Path | Sequence[str | Path] | xr.Dataset
 
@@ -77,7 +78,7 @@ def score(
         notify: called with each message for the user.
 
     Returns:
-        One row a score: system, variable, score, value, lower, upper, units, group, standing, convention.
+        One row a score: system, variable, score, value, lower, upper, units, group, rank, convention.
 
     Raises:
         SubgridError: for files that cannot be compared, and why.
@@ -109,10 +110,10 @@ def _question(
     has_input: bool,
     names: Sequence[str] | None,
     given: tuple[Mapping[str, tuple[float, float]], Mapping[str, Sequence[float]]],
-) -> Question:
+) -> ScoringRequest:
     """What is compared; `given` are ranges and thresholds by variable."""
     units = {str(name): str(field.attrs.get("units", "")) for name, field in truth.items()}
-    return Question(
+    return ScoringRequest(
         variables=_variables(truth, *given),
         factor=factor,
         num_members=check_ensembles(opened),

@@ -14,13 +14,14 @@ import pandas as pd
 import xarray as xr
 
 from subgrid.errors import RunError
+from subgrid.scores.registry import ALL
+from subgrid.scores.score_table import update_names
 
 _RUN_FILES = ("config.json", "provenance.json", "history.csv")
 _EVALUATION_FILES = ("scores.csv", "samples.nc", "spectra.nc", "evaluation.json")
 _FIELDS_OF_SCORES = ("cells", "quantiles", "cycles", "ranks")  # NetCDF, where the evaluation had what they need
 _SCORE_COLUMNS = ("system", "variable", "score", "value", "units", "convention")
 _NUMBERS = ("value", "lower", "upper")
-ALL = "all"  # group of the scores over all times and cells
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Run:
         provenance: versions, seed, command and so on.
         evaluation: the evaluation's own facts.
         history: one row per logged update.
-        scores: long form, columns system, variable, score, value, lower, upper, units, group, standing, convention.
+        scores: long form, columns system, variable, score, value, lower, upper, units, group, rank, convention.
         samples: `V(system, valid_time, y, x)` and `V_coarse`.
         spectra: `V(system, wavelength)`.
         histograms: `V(system, V_bin)` of a system that draws from noise, else None.
@@ -120,8 +121,8 @@ def load_run(path: Path) -> Run:
 def _scores(path: Path) -> pd.DataFrame:
     """The table as text but for the numbers; sets of fields and older evaluations have neither groups nor intervals."""
     gaps = {name: ["", "nan", "NaN"] for name in _NUMBERS}
-    table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=gaps)
-    absent: dict[str, Any] = {"lower": math.nan, "upper": math.nan, "group": ALL, "standing": ""}
+    table = update_names(pd.read_csv(path, dtype=str, keep_default_na=False, na_values=gaps))
+    absent: dict[str, Any] = {"lower": math.nan, "upper": math.nan, "group": ALL, "rank": ""}
     table = table.assign(**{name: value for name, value in absent.items() if name not in table})
     return table.astype({name: float for name in _NUMBERS if name in table})
 

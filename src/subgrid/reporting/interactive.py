@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from subgrid.reporting.figures import TRUTH, reading_order, system_styles
+from subgrid.reporting.figures import reading_order, system_styles
 from subgrid.reporting.figures.interactive_lines import live_columns, live_curves, live_profile, live_spectra
 from subgrid.reporting.figures.interactive_maps import LinkedMaps, linked_maps
 from subgrid.reporting.figures.interactive_points import Point, live_trade_off
 from subgrid.reporting.format_numbers import name_with_units
 from subgrid.reporting.ranking import DISTORTION, REALISM
-from subgrid.reporting.score_columns import BASELINES
 from subgrid.reporting.score_tables import title_of
+from subgrid.scores.registry import BASELINES, TRUTH
 
 MEASURED = {
     "valid_rmse": "validation RMSE, standardised",

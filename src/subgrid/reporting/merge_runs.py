@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
-from subgrid.reporting.figures import TRUTH
-from subgrid.reporting.score_columns import BASELINES
+from subgrid.scores.registry import BASELINES, TRUTH
 
 
 def side_by_side(found: Mapping[str, Sequence[xr.Dataset]]) -> xr.Dataset | None:

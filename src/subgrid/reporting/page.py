@@ -31,10 +31,11 @@ from subgrid.reporting.format_numbers import name_with_units
 from subgrid.reporting.interactive import Shown, Subject, better, points_of, show
 from subgrid.reporting.merge_runs import side_by_side
 from subgrid.reporting.ranking import rank
-from subgrid.reporting.score_columns import BASELINES, columns_of
+from subgrid.reporting.score_columns import columns_of
 from subgrid.reporting.score_tables import score_tables
 from subgrid.reporting.static_figures import sections_of
 from subgrid.reporting.verdict import run_labels, summary, verdict
+from subgrid.scores.registry import BASELINES
 
 MAX_BYTES = 6_000_000
 FIELD_BYTES = 2_300_000  # of them for the fields of the maps

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from subgrid.reporting.evaluated_run import ALL
 from subgrid.reporting.format_numbers import format_interval, format_number, format_units
 from subgrid.reporting.score_columns import ABSENT, Column
-from subgrid.reporting.score_tables import BEST, HEADINGS, hint_of, meaning_of, title_of
+from subgrid.reporting.score_tables import HEADINGS, hint_of, meaning_of, title_of
+from subgrid.scores.registry import ALL, BEST
 
 RANKED = (
     "rmse",
@@ -101,7 +101,7 @@ def rank(columns: Sequence[Column], units: Mapping[tuple[str, str], str], *, mar
     Args:
         columns: systems with their scores.
         units: by (variable, score).
-        marked: whether the standings of the evaluation are shown; they hold within one run.
+        marked: whether the ranks of the evaluation are shown; they hold within one run.
     """
     tables = []
     for variable in dict.fromkeys(variable for variable, _ in units):
@@ -127,7 +127,7 @@ def _largest(columns: Sequence[Column], variable: str, score: str) -> float:
 
 def _cell(column: Column, variable: str, score: str, largest: float, marked: bool) -> RankCell:
     entry = column.entries.get((ALL, variable, score), ABSENT)
-    mark = entry.standing if marked else ""
+    mark = entry.rank if marked else ""
     kind = "good" if mark == BEST else ""
     text, interval = format_number(entry.value, largest), format_interval(entry.lower, entry.upper, largest)
     return RankCell(text, distance(score, entry.value), "", interval, mark, kind)

@@ -9,19 +9,19 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from subgrid.reporting.evaluated_run import ALL, Run
+from subgrid.reporting.evaluated_run import Run
+from subgrid.scores.registry import ALL, BASELINES, TRUTH
 
-BASELINES = ("bilinear", "bicubic")
 _SAME = 1e-6  # relative difference under which two runs' baselines count as one
 
 
 class Entry(NamedTuple):
-    """One score of one system: NaN where there is no interval, an empty standing where it was not ranked."""
+    """One score of one system: NaN where there is no interval, an empty rank where it was not ranked."""
 
     value: float
     lower: float
     upper: float
-    standing: str
+    rank: str
 
 
 Key = tuple[str, str, str]  # group, variable, score
@@ -51,7 +51,7 @@ def entries_of(scores: pd.DataFrame, system: str) -> dict[Key, Entry]:
     """A system's scores by (group, variable, score)."""
     rows = scores[scores["system"] == system]
     keys = zip(rows["group"], rows["variable"], rows["score"], strict=True)
-    entries = zip(rows["value"], rows["lower"], rows["upper"], rows["standing"], strict=True)
+    entries = zip(rows["value"], rows["lower"], rows["upper"], rows["rank"], strict=True)
     return {key: Entry(*entry) for key, entry in zip(keys, entries, strict=True)}
 
 
@@ -67,7 +67,7 @@ def columns_of(runs: Sequence[Run], labels: Sequence[str]) -> tuple[list[Column]
         for name in run.scores["system"].unique():
             column = Column(str(name), label, entries_of(run.scores, name))
             known = name in BASELINES and any(name == one.name and _equal(column, one) for one in found)
-            if name != "truth" and not known:
+            if name != TRUTH and not known:
                 found.append(column)
     names = [column.name for column in found]
     found.sort(key=lambda column: BASELINES.index(column.name) if column.name in BASELINES else len(BASELINES))

@@ -11,31 +11,15 @@ from typing import Any
 import pandas as pd
 
 from subgrid.errors import ConfigError
-from subgrid.reporting.evaluated_run import ALL, Run
+from subgrid.reporting.evaluated_run import Run
 from subgrid.reporting.format_numbers import format_interval, format_number, format_units, name_with_units
 from subgrid.reporting.score_columns import ABSENT, Column, Entry, columns_of
-from subgrid.reporting.verdict import TIED, listed
+from subgrid.reporting.verdict import listed
 from subgrid.scores import find_score
 from subgrid.scores.ensemble import ENSEMBLE_SCORES
 from subgrid.scores.field_sets import SET_SCORES
+from subgrid.scores.registry import ALL, BEST, MAIN_SCORES, TIED
 
-MAIN = (
-    "psnr",
-    "ssim",
-    "rmse",
-    "mae",
-    "bias",
-    "correlation",
-    "high_wavenumber_power_ratio",
-    "log_spectral_distance",
-    "histogram_overlap",
-    "quantile_error_0.99",
-    "crps",
-    "spread_skill_ratio",
-    "vector_rmse",
-    "direction_error",
-    "consistency_rmse",
-)
 GROUPED = ("rmse", "bias", "vector_rmse", "crps", "high_wavenumber_power_ratio")  # shown by season, hour and region
 _PUBLISHED = "published_"
 _ERRORS = ("consistency_rmse", "consistency_mae", "vector_rmse", "direction_error")  # best 0; made by the evaluation
@@ -44,12 +28,11 @@ HEADINGS = {
     "all": "all variables",
     "wind_speed": "wind speed",
 }  # what the evaluation calls what is no variable of the run
-BEST = "best"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A value as text, its interval (empty where there is none), and `best`, `not told apart` or nothing."""
+    """A value as text, its interval (empty where there is none), and `best`, `no significant difference` or nothing."""
 
     text: str
     interval: str = ""
@@ -94,10 +77,10 @@ def score_tables(runs: Sequence[Run], labels: Sequence[str]) -> dict[str, Any]:
     scores = pd.concat([run.scores for run in runs])
     rows = scores[scores["group"] == ALL].drop_duplicates(["variable", "score"])
     published = rows["score"].str.startswith(_PUBLISHED)
-    main = rows["score"].isin(MAIN)
+    main = rows["score"].isin(MAIN_SCORES)
     if runs[0].histograms is not None or not main.any():
         main = ~published
-    pairs = len(runs) == 1 and bool((scores["standing"] != "").any())
+    pairs = len(runs) == 1 and bool((scores["rank"] != "").any())
     draw = _Drawer(columns, comparable, pairs)
     return {
         "comparable": comparable,
@@ -118,7 +101,7 @@ def score_tables(runs: Sequence[Run], labels: Sequence[str]) -> dict[str, Any]:
 
 
 def _places(names: pd.Series[str]) -> pd.Series[int]:
-    return names.map({name: place for place, name in enumerate(MAIN)}).fillna(len(MAIN))
+    return names.map({name: place for place, name in enumerate(MAIN_SCORES)}).fillna(len(MAIN_SCORES))
 
 
 class _Drawer:
@@ -171,8 +154,8 @@ class _Drawer:
         ]
 
     def _marks(self, score: str, entries: Sequence[Entry], texts: Sequence[str], finite: Sequence[float]) -> list[str]:
-        if self._pairs and any(entry.standing for entry in entries):
-            return [entry.standing if entry.standing in (BEST, TIED) else "" for entry in entries]
+        if self._pairs and any(entry.rank for entry in entries):
+            return [entry.rank if entry.rank in (BEST, TIED) else "" for entry in entries]
         best, _ = meaning_of(score)
         if math.isnan(best) or not self._comparable or len(finite) < 2:
             return [""] * len(entries)

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from subgrid.reporting import figures
 from subgrid.reporting.evaluated_run import Run
-from subgrid.reporting.score_columns import BASELINES
 from subgrid.reporting.verdict import listed
+from subgrid.scores.registry import BASELINES, TRUTH
 
 _ERRORS = (
     "Errors of each cell over all test times. Green: the system's RMSE is lower than the better interpolation's, brown: "
@@ -140,4 +140,4 @@ def _histogram(run: Run, variable: str) -> Picture:
 
 
 def _names(run: Run) -> str:
-    return listed([n for n in figures.reading_order(run.samples["system"].values) if n != figures.TRUTH], " and ")
+    return listed([n for n in figures.reading_order(run.samples["system"].values) if n != TRUTH], " and ")

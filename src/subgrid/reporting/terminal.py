@@ -12,13 +12,8 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from subgrid.reporting.format_numbers import format_interval, format_number, format_units
-from subgrid.scores.score_table import ALL, BEST, TIED
+from subgrid.scores.registry import ALL, BEST, MAIN_SCORES, TIED
 
-MAIN = (
-    "psnr", "ssim", "rmse", "mae", "bias", "correlation", "high_wavenumber_power_ratio", "log_spectral_distance",
-    "histogram_overlap", "quantile_error_0.99", "crps", "spread_skill_ratio", "vector_rmse", "direction_error",
-    "consistency_rmse",
-)  # fmt: skip
 MARKS = {BEST: "*", TIED: "~"}
 
 
@@ -28,16 +23,16 @@ def show_scores(scores: pd.DataFrame, *, every: bool = False) -> None:
     Names and numbers are never broken. Where the output is no terminal, lines are as long as they need be.
 
     Args:
-        scores: as `evaluate` and `score` give them; columns `lower`, `upper`, `standing`, `group` may be missing.
+        scores: as `evaluate` and `score` give them; columns `lower`, `upper`, `rank`, `group` may be missing.
         every: all scores and groups, not the main ones of all times and cells alone.
     """
-    absent: dict[str, Any] = {"lower": math.nan, "upper": math.nan, "standing": "", "group": ALL}
+    absent: dict[str, Any] = {"lower": math.nan, "upper": math.nan, "rank": "", "group": ALL}
     full = scores.assign(**{name: value for name, value in absent.items() if name not in scores})
-    main = full.score.isin(MAIN) & (full.group == ALL)
+    main = full.score.isin(MAIN_SCORES) & (full.group == ALL)
     shown = full if every or "group" not in scores or not main.any() else full[main]  # sets of fields have few scores
     console = Console()
     _print_whole(console, shown)
-    if shown.standing.isin([BEST]).any():
+    if shown["rank"].isin([BEST]).any():
         console.print(
             "* best    ~ no significant difference from the best (paired bootstrap)    [lower, upper]: confidence interval",
             markup=False,
@@ -99,4 +94,4 @@ def _rows(shown: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], str, dict
 def _cell(row: Mapping[Any, object], largest: float) -> tuple[str, str]:
     """Value with its mark, and the interval or nothing."""
     value, lower, upper = (float(str(row[name])) for name in ("value", "lower", "upper"))
-    return format_number(value, largest) + MARKS.get(str(row["standing"]), ""), format_interval(lower, upper, largest)
+    return format_number(value, largest) + MARKS.get(str(row["rank"]), ""), format_interval(lower, upper, largest)

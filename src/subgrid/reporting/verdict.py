@@ -9,9 +9,9 @@ from itertools import groupby
 from pathlib import Path
 
 from subgrid.reporting.evaluated_run import Run
-from subgrid.reporting.score_columns import ABSENT, BASELINES, Entry, columns_of, entries_of
+from subgrid.reporting.score_columns import ABSENT, Entry, columns_of, entries_of
+from subgrid.scores.registry import BASELINES, TIED
 
-TIED = "not told apart"
 _KINDS = {"below": "better", "above": "worse", "equal to": "equal", "tied": "tied"}
 
 
@@ -50,7 +50,7 @@ def verdict(run: Run) -> Verdict:
 
     Returns:
         For example ``srgan's RMSE is 12 % below bicubic's for t2m and 9 % for u10.`` Where the pair's interval includes no
-        difference, `not told apart` follows the variable.
+        difference, `no significant difference` follows the variable.
     """
     found = {name: _overall(run, name) for name in run.scores["system"].unique()}
     if run.histograms is not None:
@@ -65,8 +65,8 @@ def verdict(run: Run) -> Verdict:
         other, name = min(others)
         percent = _percent(mine.value / other.value)
         direction = "equal to" if not percent else "below" if mine.value < other.value else "above"
-        # one of the two is the best of the systems, so that the other's standing is about this pair
-        tied = TIED in (mine.standing, other.standing)
+        # one of the two is the best of the systems, so that the other's rank is about this pair
+        tied = TIED in (mine.rank, other.rank)
         text = f"{variable} ({TIED})" if tied and percent else variable
         said.append((direction, name, text if not percent else f"{percent}\n{text}"))
         kinds.add("tied" if tied and percent else direction)

@@ -1,7 +1,7 @@
 """Scores of a prediction against the truth, each a pair: additive parts per time, and a finish.
 
-A caller streams: parts of one block of times after another from `score_parts`, put together by `join_parts`, then
-`finish_scores`. The finish sees only the mean of the parts, so RMSE is the root of the mean square over all
+A caller streams: parts of one block of times after another from `compute_statistics`, put together by `join_statistics`, then
+`scores_from_statistics`. The finish sees only the mean of the parts, so RMSE is the root of the mean square over all
 times and never a mean of roots. A new score is a parts function and a line in `SCORES`.
 
 Missing values: a cell where the reference is missing is left out of both fields, and only that; see
@@ -27,18 +27,18 @@ from subgrid.scores.spectra import power_spectrum
 __all__ = [
     "SCORES",
     "Score",
+    "compute_statistics",
     "find_score",
-    "finish_scores",
     "fss",
-    "join_parts",
+    "join_statistics",
     "power_spectrum",
     "quantile_error",
-    "score_parts",
+    "scores_from_statistics",
     "unusable_scores",
 ]
 
 
-def score_parts(
+def compute_statistics(
     prediction: NDArray[Any],
     reference: NDArray[Any],
     *,
@@ -66,7 +66,7 @@ def score_parts(
         periodic_x: x closes on itself, as longitudes around the globe do, for spectra.
 
     Returns:
-        Name to parts (time, num_parts). Parts of further blocks are concatenated along time: `join_parts`.
+        Name to parts (time, num_statistics). Parts of further blocks are concatenated along time: `join_statistics`.
 
     Raises:
         ConfigError: an unknown score, or one by name that needs an option which was not given.
@@ -93,7 +93,8 @@ def score_parts(
     if there is not None:
         shown, truth = np.where(there, shown, np.nan), np.where(there, truth, np.nan)
     return {
-        score.name: score.parts(shown, truth, **{option: given[option] for option in score.options}) for score in chosen
+        score.name: score.statistics(shown, truth, **{option: given[option] for option in score.options})
+        for score in chosen
     }
 
 
@@ -109,10 +110,10 @@ def unusable_scores(
 
     Args:
         reference: the truth (time, y, x); NaN or masked where it is missing.
-        names: as in `score_parts`; None asks about all of `SCORES`.
-        factor: as given to `score_parts`.
-        low: as given to `score_parts`.
-        high: as given to `score_parts`.
+        names: as in `compute_statistics`; None asks about all of `SCORES`.
+        factor: as given to `compute_statistics`.
+        low: as given to `compute_statistics`.
+        high: as given to `compute_statistics`.
 
     Returns:
         Name to reason, one line: an option that is missing, too small a field, gaps. Empty where all can be taken.
@@ -129,17 +130,17 @@ def unusable_scores(
     return {name: reason for name, reason in found.items() if reason}
 
 
-def join_parts(blocks: Sequence[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
+def join_statistics(blocks: Sequence[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
     """Put the parts of blocks of times together, for the scores that every block has.
 
     A score that could not be taken of one block has no value for the whole, and is left out here;
     `unusable_scores` of that block says why.
 
     Args:
-        blocks: name to parts (time, num_parts), in the order of time.
+        blocks: name to parts (time, num_statistics), in the order of time.
 
     Returns:
-        Name to parts (all times, num_parts).
+        Name to parts (all times, num_statistics).
 
     Raises:
         SourceError: no blocks.
@@ -150,11 +151,11 @@ def join_parts(blocks: Sequence[Mapping[str, FloatArray]]) -> dict[str, FloatArr
     return {name: np.concatenate([block[name] for block in blocks]) for name in common}
 
 
-def finish_scores(parts: Mapping[str, FloatArray], scores: Iterable[Score] = ()) -> dict[str, float]:
+def scores_from_statistics(parts: Mapping[str, FloatArray], scores: Iterable[Score] = ()) -> dict[str, float]:
     """Turn parts of all times into scores.
 
     Args:
-        parts: name to parts (time, num_parts), as `score_parts` gives them, of one block or of many
+        parts: name to parts (time, num_statistics), as `compute_statistics` gives them, of one block or of many
             concatenated.
         scores: those of the scores that `find_score` does not know by name.
 
@@ -173,10 +174,10 @@ def finish_scores(parts: Mapping[str, FloatArray], scores: Iterable[Score] = ())
             bad = int((~np.isfinite(values)).sum())
             raise SourceError(
                 f"score {name!r} has parts of {len(values)} times to average, {bad} of them not finite; "
-                "expected finite parts (time, num_parts) of at least one time, as score_parts gives them. "
+                "expected finite parts (time, num_statistics) of at least one time, as compute_statistics gives them. "
                 "Check the period that was chosen, and the fields for huge values."
             )
-        done[name] = float(score.finish(np.mean(values, axis=0)))
+        done[name] = float(score.from_means(np.mean(values, axis=0)))
     return done
 
 
@@ -202,5 +203,5 @@ def _check_options(score: Score, given: Mapping[str, Any]) -> None:
     if absent:
         raise ConfigError(
             f"score {score.name!r} needs {' and '.join(absent)}, which {'was' if len(absent) == 1 else 'were'} not given; "
-            "give them to score_parts, or leave the score out."
+            "give them to compute_statistics, or leave the score out."
         )

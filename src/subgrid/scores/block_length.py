@@ -43,7 +43,7 @@ def block_length(series: ArrayLike, *, breaks: ArrayLike | None = None) -> int:
         doi:10.1080/07474930802459016.
     """
     values = np.asarray(series, np.float64)
-    checked, starts = check_parts(values[:, None] if values.ndim == 1 else values, breaks)
+    checked, starts = check_statistics(values[:, None] if values.ndim == 1 else values, breaks)
     return automatic_length(checked[:, 0] - checked[:, 0].mean(), starts)
 
 
@@ -90,11 +90,11 @@ def merge_times(times: ArrayLike, most: int) -> tuple[IntArray, IntArray, int]:
     return np.concatenate(runs), np.cumsum([run.size for run in runs[:-1]], dtype=np.intp), size
 
 
-def check_parts(parts: FloatArray, breaks: ArrayLike | None) -> tuple[FloatArray, IntArray]:
+def check_statistics(parts: FloatArray, breaks: ArrayLike | None) -> tuple[FloatArray, IntArray]:
     """Parts as float64, and the index at which each run begins."""
     values = np.asarray(parts, np.float64)
     if values.ndim != 2 or 0 in values.shape:
-        raise GridError(f"parts have shape {values.shape}; expected (time, num_parts) with at least one of each.")
+        raise GridError(f"parts have shape {values.shape}; expected (time, num_statistics) with at least one of each.")
     if not np.isfinite(values).all():
         bad = int((~np.isfinite(values)).sum())
         raise SourceError(f"{bad} of {values.size} parts are not finite; an interval of the rest would hide them.")

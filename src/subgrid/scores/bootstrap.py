@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse, stats
 
 from subgrid.errors import ConfigError, GridError
-from subgrid.scores.block_length import IntArray, autocovariance, automatic_length, check_parts
+from subgrid.scores.block_length import IntArray, autocovariance, automatic_length, check_statistics
 from subgrid.scores.checks import FloatArray
 
 Finish = Callable[[FloatArray], FloatArray]
@@ -61,7 +61,7 @@ class Interval:
     reason: str | None = None
 
     @property
-    def told_apart(self) -> bool | None:
+    def significant(self) -> bool | None:
         """Of a difference: whether the interval leaves 0 out; None where there is none."""
         return None if math.isnan(self.lower) else not self.lower <= 0 <= self.upper
 
@@ -70,10 +70,10 @@ class Interval:
 class _Windows:
     """The blocks to draw from: what each sums to, and of how many times."""
 
-    sums: FloatArray  # (num_windows, num_parts), deviations from the mean
+    sums: FloatArray  # (num_windows, num_statistics), deviations from the mean
     influence: FloatArray  # (num_windows,)
     times: FloatArray  # (num_windows,)
-    rounding: FloatArray  # (num_parts,), below which a mean is 0
+    rounding: FloatArray  # (num_statistics,), below which a mean is 0
 
 
 def intervals(
@@ -92,8 +92,8 @@ def intervals(
     and 100 to 400 times a 95 % interval covers 90 to 98 %; docs/verification.md has the table.
 
     Args:
-        parts: (time, num_parts), in order of time.
-        finish: mean parts (..., num_parts) to scores (...).
+        parts: (time, num_statistics), in order of time.
+        finish: mean parts (..., num_statistics) to scores (...).
         level: the share of such intervals that should hold the truth, between 0 and 1.
         block: length of the blocks, in times; None takes `block_length` of the score's influence values.
         num_resamples: how often to draw, 100 or more.
@@ -106,7 +106,7 @@ def intervals(
 
     Raises:
         ConfigError: a level, block or number of resamples that cannot be used.
-        GridError: parts that are not (time, num_parts) with at least one of each; breaks outside them.
+        GridError: parts that are not (time, num_statistics) with at least one of each; breaks outside them.
         SourceError: parts that are not finite.
 
     References:
@@ -115,7 +115,7 @@ def intervals(
         (acceleration). Kendall (1954), Biometrika 41, 403-404, doi:10.1093/biomet/41.3-4.403 (bias of the
         lag-one correlation).
     """
-    values, starts = check_parts(parts, breaks)
+    values, starts = check_statistics(parts, breaks)
     check_options(level, block, num_resamples, len(values))
     with np.errstate(all="ignore"):
         mean = values.mean(axis=0)
@@ -147,8 +147,8 @@ def intervals(
 
 
 def paired(
-    parts_a: FloatArray,
-    parts_b: FloatArray,
+    statistics_a: FloatArray,
+    statistics_b: FloatArray,
     finish: Finish,
     *,
     best: float | None = None,
@@ -164,9 +164,9 @@ def paired(
     although their own intervals overlap. Where the interval holds 0 they cannot be told apart.
 
     Args:
-        parts_a: of the one system, (time, num_parts), in order of time.
-        parts_b: of the other, at the same times.
-        finish: mean parts (..., num_parts) to scores (...).
+        statistics_a: of the one system, (time, num_statistics), in order of time.
+        statistics_b: of the other, at the same times.
+        finish: mean parts (..., num_statistics) to scores (...).
         best: the score of a perfect prediction; then the difference is that of the distances from it, ``|a -
             best| - |b - best|``, below 0 where a is better. None takes the scores as they are.
         level: as for `intervals`.
@@ -183,18 +183,18 @@ def paired(
         GridError: as `intervals`, and two systems whose parts differ in shape.
         SourceError: as `intervals`.
     """
-    if np.shape(parts_a) != np.shape(parts_b):
+    if np.shape(statistics_a) != np.shape(statistics_b):
         raise GridError(
-            f"parts of the two systems have shapes {np.shape(parts_a)} and {np.shape(parts_b)}; expected the same "
-            "(time, num_parts). Score both on the same times."
+            f"parts of the two systems have shapes {np.shape(statistics_a)} and {np.shape(statistics_b)}; expected the same "
+            "(time, num_statistics). Score both on the same times."
         )
 
     def difference(mean: FloatArray) -> FloatArray:
-        num_parts = mean.shape[-1] // 2
-        a, b = finish(mean[..., :num_parts]), finish(mean[..., num_parts:])
+        num_statistics = mean.shape[-1] // 2
+        a, b = finish(mean[..., :num_statistics]), finish(mean[..., num_statistics:])
         return a - b if best is None else np.abs(a - best) - np.abs(b - best)
 
-    both = np.concatenate([np.asarray(parts_a, np.float64), np.asarray(parts_b, np.float64)], axis=-1)
+    both = np.concatenate([np.asarray(statistics_a, np.float64), np.asarray(statistics_b, np.float64)], axis=-1)
     return intervals(both, difference, level=level, block=block, num_resamples=num_resamples, seed=seed, breaks=breaks)
 
 
@@ -235,8 +235,8 @@ def _influence(deviations: FloatArray, mean: FloatArray, finish: Finish) -> Floa
 def _windows(
     values: FloatArray, deviations: FloatArray, influence: FloatArray, starts: IntArray, length: int
 ) -> _Windows:
-    num_times, num_parts = deviations.shape
-    running = np.zeros((num_times + 1, num_parts + 1))  # in place: of ten years of hours a copy is large
+    num_times, num_statistics = deviations.shape
+    running = np.zeros((num_times + 1, num_statistics + 1))  # in place: of ten years of hours a copy is large
     np.cumsum(deviations, axis=0, out=running[1:, :-1])
     np.cumsum(influence, out=running[1:, -1])
     begins, ends = [], []

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from subgrid.errors import GridError
 from subgrid.scores.checks import FloatArray, cell_weights
-from subgrid.scores.pointwise import absolute_error_parts, squared_error_parts
+from subgrid.scores.pointwise import absolute_error_statistics, squared_error_statistics
 
 
-def consistency_squared_parts(
+def consistency_squared_statistics(
     prediction: NDArray[Any], coarse: NDArray[Any], *, factor: int, weights: NDArray[Any] | None = None
 ) -> FloatArray:
     """Mean square difference of the coarsened prediction and its input; with `root`, the consistency RMSE.
@@ -43,29 +43,29 @@ def consistency_squared_parts(
         Harder et al. (2023), Journal of Machine Learning Research 24, arXiv:2208.05424 (the constraint).
     """
     coarsened, areas = area_means(prediction, factor=factor, weights=weights)
-    return squared_error_parts(coarsened, coarse, weights=areas)
+    return squared_error_statistics(coarsened, coarse, weights=areas)
 
 
-def consistency_absolute_parts(
+def consistency_absolute_statistics(
     prediction: NDArray[Any], coarse: NDArray[Any], *, factor: int, weights: NDArray[Any] | None = None
 ) -> FloatArray:
     """Mean absolute difference of the coarsened prediction and its input; best 0.
 
     Args:
-        prediction: as for `consistency_squared_parts`.
-        coarse: as for `consistency_squared_parts`.
-        factor: as for `consistency_squared_parts`.
-        weights: as for `consistency_squared_parts`.
+        prediction: as for `consistency_squared_statistics`.
+        coarse: as for `consistency_squared_statistics`.
+        factor: as for `consistency_squared_statistics`.
+        weights: as for `consistency_squared_statistics`.
 
     Returns:
         (time, 1), units of the field.
 
     Raises:
-        GridError: as `consistency_squared_parts`.
-        SourceError: as `consistency_squared_parts`.
+        GridError: as `consistency_squared_statistics`.
+        SourceError: as `consistency_squared_statistics`.
     """
     coarsened, areas = area_means(prediction, factor=factor, weights=weights)
-    return absolute_error_parts(coarsened, coarse, weights=areas)
+    return absolute_error_statistics(coarsened, coarse, weights=areas)
 
 
 def area_means(

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from subgrid.errors import ConfigError, SourceError
 from subgrid.scores.checks import FloatArray, cell_weights, check_overlap
-from subgrid.scores.score import Score, only_part
+from subgrid.scores.score import Score, only_statistic
 
 NUM_BINS = 100
 
 
-def histogram_parts(
+def histogram_statistics(
     prediction: NDArray[Any],
     reference: NDArray[Any],
     *,
@@ -103,8 +103,8 @@ def quantile_error(probability: float) -> Score:
         raise ConfigError(f"a quantile of probability {probability} does not exist; expected 0 to 1, such as 0.99.")
     return Score(
         f"quantile_error_{probability:.15g}",
-        partial(quantile_error_parts, probability=probability),
-        only_part,
+        partial(quantile_error_statistics, probability=probability),
+        only_statistic,
         "field",
         0.0,
         None,
@@ -112,7 +112,7 @@ def quantile_error(probability: float) -> Score:
     )
 
 
-def quantile_error_parts(prediction: NDArray[Any], reference: NDArray[Any], *, probability: float) -> FloatArray:
+def quantile_error_statistics(prediction: NDArray[Any], reference: NDArray[Any], *, probability: float) -> FloatArray:
     """Prediction's minus reference's quantile over the cells of each time; see `quantile_error`.
 
     Args:
@@ -136,7 +136,7 @@ def quantile_error_parts(prediction: NDArray[Any], reference: NDArray[Any], *, p
     return np.stack([_quantile(one, probability) - _quantile(two, probability) for one, two in pairs])
 
 
-def wasserstein_parts(
+def wasserstein_statistics(
     prediction: NDArray[Any], reference: NDArray[Any], *, weights: NDArray[Any] | None = None
 ) -> FloatArray:
     """First Wasserstein distance between the values of the two fields, at each time.

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from subgrid.errors import GridError, SourceError
 from subgrid.scores.checks import BoolArray, FloatArray, cell_weights, check_overlap
-from subgrid.scores.score import Score, only_part, ratio, root
+from subgrid.scores.score import Score, only_statistic, ratio, root
 
 
-def crps_parts(prediction: NDArray[Any], reference: NDArray[Any], *, weights: NDArray[Any] | None = None) -> FloatArray:
+def crps_statistics(
+    prediction: NDArray[Any], reference: NDArray[Any], *, weights: NDArray[Any] | None = None
+) -> FloatArray:
     """Continuous ranked probability score (CRPS) of the ensemble's own step function.
 
     For m members x_i and the truth y, averaged over cells::
@@ -48,12 +50,12 @@ def crps_parts(prediction: NDArray[Any], reference: NDArray[Any], *, weights: ND
     return _average(_crps(errors, num_members**2), weights, there)
 
 
-def crps_fair_parts(
+def crps_fair_statistics(
     prediction: NDArray[Any], reference: NDArray[Any], *, weights: NDArray[Any] | None = None
 ) -> FloatArray:
     """Fair CRPS: what an ensemble of infinite size would be expected to score, from m members.
 
-    As `crps_parts` with ``2 m (m - 1)`` for ``2 m^2``. Ensembles of different size can be compared. It may be
+    As `crps_statistics` with ``2 m (m - 1)`` for ``2 m^2``. Ensembles of different size can be compared. It may be
     below 0 at a cell; in the mean it is best for members and truth drawn from one distribution.
 
     Args:
@@ -66,7 +68,7 @@ def crps_fair_parts(
 
     Raises:
         GridError: shapes that do not fit; unusable weights.
-        SourceError: a single member; as `crps_parts`.
+        SourceError: a single member; as `crps_statistics`.
 
     References:
         Ferro (2014), Quarterly Journal of the Royal Meteorological Society 140, 1917-1923, doi:10.1002/qj.2270.
@@ -76,7 +78,7 @@ def crps_fair_parts(
     return _average(_crps(errors, num_members * (num_members - 1)), weights, there)
 
 
-def spread_parts(
+def spread_statistics(
     prediction: NDArray[Any], reference: NDArray[Any], *, weights: NDArray[Any] | None = None
 ) -> FloatArray:
     """Variance of the members about their mean (divisor m - 1), averaged over cells; with `root`, the spread.
@@ -91,7 +93,7 @@ def spread_parts(
 
     Raises:
         GridError: shapes that do not fit; unusable weights.
-        SourceError: a single member; as `crps_parts`.
+        SourceError: a single member; as `crps_statistics`.
 
     References:
         Fortin, Abaza, Anctil and Turcotte (2014), Journal of Hydrometeorology 15, 1708-1713,
@@ -101,7 +103,7 @@ def spread_parts(
     return _average(errors.var(axis=1, ddof=1), weights, there)
 
 
-def skill_parts(
+def skill_statistics(
     prediction: NDArray[Any], reference: NDArray[Any], *, weights: NDArray[Any] | None = None
 ) -> FloatArray:
     """Squared error of the ensemble's mean, averaged over cells; with `root`, its RMSE (best 0).
@@ -116,7 +118,7 @@ def skill_parts(
 
     Raises:
         GridError: shapes that do not fit; unusable weights.
-        SourceError: as `crps_parts`.
+        SourceError: as `crps_statistics`.
 
     References:
         Fortin et al. (2014), doi:10.1175/JHM-D-14-0008.1.
@@ -125,10 +127,10 @@ def skill_parts(
     return _average(errors.mean(axis=1) ** 2, weights, there)
 
 
-def spread_skill_parts(
+def spread_skill_statistics(
     prediction: NDArray[Any], reference: NDArray[Any], *, weights: NDArray[Any] | None = None
 ) -> FloatArray:
-    """``(m + 1) / m`` times the variance of `spread_parts`, and the squared error of `skill_parts`.
+    """``(m + 1) / m`` times the variance of `spread_statistics`, and the squared error of `skill_statistics`.
 
     With `root_ratio` as its finish the score is ``sqrt((m + 1) / m) spread / skill``: best 1; below 1 the
     members agree more than they are right. The factor is what a mean of m members adds to the error; without
@@ -145,7 +147,7 @@ def spread_skill_parts(
 
     Raises:
         GridError: shapes that do not fit; unusable weights.
-        SourceError: a single member; as `crps_parts`.
+        SourceError: a single member; as `crps_statistics`.
 
     References:
         Fortin et al. (2014), doi:10.1175/JHM-D-14-0008.1.
@@ -165,7 +167,7 @@ def root_ratio(mean: FloatArray) -> FloatArray:
     return np.sqrt(ratio(mean))
 
 
-def rank_histogram_parts(
+def rank_histogram_statistics(
     prediction: NDArray[Any], reference: NDArray[Any], *, weights: NDArray[Any] | None = None
 ) -> FloatArray:
     """Share of cells in which the truth lies above none, one, ..., all of the members.
@@ -186,7 +188,7 @@ def rank_histogram_parts(
 
     Raises:
         GridError: shapes that do not fit; unusable weights.
-        SourceError: as `crps_parts`.
+        SourceError: as `crps_statistics`.
 
     References:
         Hamill (2001), Monthly Weather Review 129, 550-560, doi:10.1175/1520-0493(2001)129<0550:IORHFV>2.0.CO;2.
@@ -264,8 +266,8 @@ def _average(values: FloatArray, weights: NDArray[Any] | None, there: BoolArray 
 _TABLE = (
     Score(
         "crps",
-        crps_parts,
-        only_part,
+        crps_statistics,
+        only_statistic,
         "field",
         0.0,
         False,
@@ -274,8 +276,8 @@ _TABLE = (
     ),
     Score(
         "crps_fair",
-        crps_fair_parts,
-        only_part,
+        crps_fair_statistics,
+        only_statistic,
         "field",
         0.0,
         False,
@@ -284,7 +286,7 @@ _TABLE = (
     ),
     Score(
         "spread",
-        spread_parts,
+        spread_statistics,
         root,
         "field",
         float("nan"),
@@ -294,7 +296,7 @@ _TABLE = (
     ),
     Score(
         "skill",
-        skill_parts,
+        skill_statistics,
         root,
         "field",
         0.0,
@@ -304,7 +306,7 @@ _TABLE = (
     ),
     Score(
         "spread_skill_ratio",
-        spread_skill_parts,
+        spread_skill_statistics,
         root_ratio,
         "1",
         1.0,
@@ -314,7 +316,7 @@ _TABLE = (
     ),
     Score(
         "rank_histogram_flatness",
-        rank_histogram_parts,
+        rank_histogram_statistics,
         flatness,
         "1",
         0.0,

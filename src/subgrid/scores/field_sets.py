@@ -18,7 +18,7 @@ from subgrid.errors import ConfigError, GridError, nearest
 from subgrid.scores import spectra
 from subgrid.scores.pointwise import FloatArray, check_fields
 from subgrid.scores.score import ratio
-from subgrid.scores.spectra import high_wavenumber_power_parts, power_spectrum
+from subgrid.scores.spectra import high_wavenumber_power_statistics, power_spectrum
 
 ROUNDING = 1e-12  # of the largest value: less variety than this is none
 
@@ -59,10 +59,11 @@ def log_spectral_distance(prediction: FloatArray, reference: FloatArray, factor:
 def power_ratio(prediction: FloatArray, reference: FloatArray, factor: int) -> float:
     """Mean power of the first set over that of the second at wavelengths shorter than ``2 factor`` cells; 1 for equal sets.
 
-    The power is that of `high_wavenumber_power_parts`.
+    The power is that of `high_wavenumber_power_statistics`.
     """
     made, true = (
-        high_wavenumber_power_parts(fields, fields, factor=factor)[:, 0].mean() for fields in (prediction, reference)
+        high_wavenumber_power_statistics(fields, fields, factor=factor)[:, 0].mean()
+        for fields in (prediction, reference)
     )
     return float(ratio(np.array([made, true])))
 

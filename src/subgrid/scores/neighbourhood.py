@@ -59,7 +59,7 @@ def fss(threshold: float, window: int) -> Score:
     name = f"fss_{threshold:.15g}_w{window}"
     return Score(
         name,
-        partial(fss_parts, threshold=threshold, window=window),
+        partial(fss_statistics, threshold=threshold, window=window),
         skill,
         "1",
         1.0,
@@ -69,7 +69,7 @@ def fss(threshold: float, window: int) -> Score:
     )
 
 
-def fss_parts(prediction: NDArray[Any], reference: NDArray[Any], *, threshold: float, window: int) -> FloatArray:
+def fss_statistics(prediction: NDArray[Any], reference: NDArray[Any], *, threshold: float, window: int) -> FloatArray:
     """Numerator and denominator of the fractions skill score; see `fss`.
 
     Args:
@@ -100,7 +100,7 @@ def skill(mean: FloatArray) -> FloatArray:
     return 1.0 - np.where(empty, 0.0, mean[..., 0]) / np.where(empty, 1.0, mean[..., 1])
 
 
-def gradient_difference_parts(prediction: NDArray[Any], reference: NDArray[Any]) -> FloatArray:
+def gradient_difference_statistics(prediction: NDArray[Any], reference: NDArray[Any]) -> FloatArray:
     """Mean over places of ``|grad p - grad r|^2``; with `root` as its finish, the RMSE of the gradient vectors (best 0).
 
     The gradient at a cell is the pair of differences to its next neighbours along y and along x. The score is in the field's
@@ -126,7 +126,7 @@ def gradient_difference_parts(prediction: NDArray[Any], reference: NDArray[Any])
     return _mean_over_places(along_y**2 + along_x**2, pair.there, 2)[:, None]
 
 
-def gradient_magnitude_parts(prediction: NDArray[Any], reference: NDArray[Any]) -> FloatArray:
+def gradient_magnitude_statistics(prediction: NDArray[Any], reference: NDArray[Any]) -> FloatArray:
     """Mean over places of ``|grad|``, of prediction and of reference; with `ratio` as its finish, their quotient.
 
     Best 1; below 1 the prediction is too smooth, above 1 too rough or too noisy. It does not ask whether the fronts are

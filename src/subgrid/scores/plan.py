@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from subgrid.errors import ConfigError, nearest
 from subgrid.scores import ensemble, wind
 from subgrid.scores.checks import FloatArray
-from subgrid.scores.consistency import consistency_absolute_parts, consistency_squared_parts
+from subgrid.scores.consistency import consistency_absolute_statistics, consistency_squared_statistics
 from subgrid.scores.registry import SCORES, canonical_name, find_score
-from subgrid.scores.score import Score, only_part, root
+from subgrid.scores.score import Score, only_statistic, root
 
 Array = NDArray[Any]
 Members = Mapping[str, Array]  # variable to (time, member, y, x)
@@ -111,7 +111,7 @@ class Area:
 
 
 @dataclass(frozen=True)
-class Question:
+class ScoringRequest:
     """What is compared, beside the grid.
 
     Attributes:
@@ -132,7 +132,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Task:
+class ScoreJob:
     """One score of one quantity.
 
     Attributes:
@@ -140,7 +140,7 @@ class Task:
         units: of the score.
         score: name, finish, best value, convention.
         said: the convention with its options.
-        compute: (members, truth, input) to parts (time, num_parts).
+        compute: (members, truth, input) to parts (time, num_statistics).
         needs_input: left out where the area is not the whole grid.
     """
 
@@ -152,14 +152,14 @@ class Task:
     needs_input: bool = False
 
 
-def list_tasks(question: Question, area: Area) -> list[Task]:
+def list_jobs(question: ScoringRequest, area: Area) -> list[ScoreJob]:
     """All tasks of a comparison in an area.
 
     Raises:
         ConfigError: a score that is asked for and unknown, or cannot be taken here.
     """
     asked = None if question.names is None else [canonical_name(name) for name in question.names]
-    tasks: list[Task] = []
+    tasks: list[ScoreJob] = []
     for variable in question.variables:
         tasks += _of_fields(variable, variable.units, _names_for(variable, asked or ()), question, area)
         if question.num_members > 1:
@@ -171,7 +171,7 @@ def list_tasks(question: Question, area: Area) -> list[Task]:
     return tasks if asked is None else _chosen(tasks, asked)
 
 
-def _chosen(tasks: list[Task], names: Iterable[str]) -> list[Task]:
+def _chosen(tasks: list[ScoreJob], names: Iterable[str]) -> list[ScoreJob]:
     """The tasks of the scores that are asked for."""
     known = {task.score.name for task in tasks}
     for name in names:
@@ -189,7 +189,9 @@ def _names_for(variable: Variable, asked: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*SCORES, *fss, *families]))
 
 
-def _of_fields(variable: Variable, units: str, names: Iterable[str], question: Question, area: Area) -> list[Task]:
+def _of_fields(
+    variable: Variable, units: str, names: Iterable[str], question: ScoringRequest, area: Area
+) -> list[ScoreJob]:
     """Scores of single fields; of an ensemble its mean, or each member where the score asks for texture or values."""
     given: dict[str, Any] = {
         "data_range": variable.data_range,
@@ -210,14 +212,14 @@ def _of_fields(variable: Variable, units: str, names: Iterable[str], question: Q
         said = score.describe(**given)
         if question.num_members > 1:
             said += "; of each member, averaged" if each else "; of the ensemble's mean"
-        out.append(Task(variable.name, score.units_for(units), score, said, compute))
+        out.append(ScoreJob(variable.name, score.units_for(units), score, said, compute))
     return out
 
 
 def _mean_of_members(
     score: Score, options: Mapping[str, Any], name: str, made: Members, truth: Truth, _: Truth
 ) -> FloatArray:
-    return score.parts(_mean(made[name]), truth[name], **options)
+    return score.statistics(_mean(made[name]), truth[name], **options)
 
 
 def _mean(members: Array) -> Array:
@@ -230,18 +232,18 @@ def _each_member(
     score: Score, options: Mapping[str, Any], name: str, made: Members, truth: Truth, _: Truth
 ) -> FloatArray:
     members = made[name]
-    parts = [score.parts(members[:, m], truth[name], **options) for m in range(members.shape[1])]
+    parts = [score.statistics(members[:, m], truth[name], **options) for m in range(members.shape[1])]
     return parts[0] if len(parts) == 1 else np.mean(parts, axis=0)
 
 
-def _of_ensemble(variable: Variable, area: Area) -> list[Task]:
+def _of_ensemble(variable: Variable, area: Area) -> list[ScoreJob]:
     """CRPS, spread, skill, ranks."""
 
     def compute(score: Score, made: Members, truth: Truth, _: Truth) -> FloatArray:
-        return score.parts(made[variable.name], truth[variable.name], weights=area.weights)
+        return score.statistics(made[variable.name], truth[variable.name], weights=area.weights)
 
     return [
-        Task(variable.name, score.units_for(variable.units), score, _describe(score, area), partial(compute, score))
+        ScoreJob(variable.name, score.units_for(variable.units), score, _describe(score, area), partial(compute, score))
         for score in ensemble.ENSEMBLE_SCORES.values()
     ]
 
@@ -250,15 +252,23 @@ def _describe(score: Score, area: Area) -> str:
     return score.describe(data_range=1.0, factor=None, weights=area.weights)
 
 
-def _of_input(variable: Variable, factor: int, area: Area) -> list[Task]:
+def _of_input(variable: Variable, factor: int, area: Area) -> list[ScoreJob]:
     """Agreement of the coarsened prediction with its input."""
     about = f"the prediction, averaged over {factor} x {factor} cells by area, minus its coarse input"
     kinds = (
-        Score("consistency_rmse", consistency_squared_parts, root, "field", 0.0, False, f"Root mean square of {about}"),
+        Score(
+            "consistency_rmse",
+            consistency_squared_statistics,
+            root,
+            "field",
+            0.0,
+            False,
+            f"Root mean square of {about}",
+        ),
         Score(
             "consistency_mae",
-            consistency_absolute_parts,
-            only_part,
+            consistency_absolute_statistics,
+            only_statistic,
             "field",
             0.0,
             False,
@@ -269,17 +279,17 @@ def _of_input(variable: Variable, factor: int, area: Area) -> list[Task]:
     def compute(score: Score, made: Members, _: Truth, coarse: Truth) -> FloatArray:
         members, given = made[variable.name], coarse[variable.name]
         parts = [
-            score.parts(members[:, m], given, factor=factor, weights=area.weights) for m in range(members.shape[1])
+            score.statistics(members[:, m], given, factor=factor, weights=area.weights) for m in range(members.shape[1])
         ]
         return np.asarray(np.mean(parts, axis=0), dtype=np.float64)
 
     return [
-        Task(variable.name, variable.units, score, score.convention, partial(compute, score), needs_input=True)
+        ScoreJob(variable.name, variable.units, score, score.convention, partial(compute, score), needs_input=True)
         for score in kinds
     ]
 
 
-def _of_wind(question: Question, area: Area) -> list[Task]:
+def _of_wind(question: ScoringRequest, area: Area) -> list[ScoreJob]:
     """Vector error and direction of the ensemble's mean wind; scores of speed, divergence and vorticity."""
     assert question.winds is not None  # asked for only then
     u, v = question.winds
@@ -288,19 +298,22 @@ def _of_wind(question: Question, area: Area) -> list[Task]:
     most = [max(abs(by_name[name].low), abs(by_name[name].high)) for name in (u, v)]
     strongest = float(np.hypot(most[0], most[1]))
     kinds = (
-        Score("vector_rmse", wind.vector_error_parts, root, "field", 0.0, False, "Root mean square length of the error vector"),
         Score(
-            "direction_error", wind.direction_error_parts, wind.direction_error, "1", 0.0, False,
+            "vector_rmse", wind.vector_error_statistics, root, "field", 0.0, False,
+            "Root mean square length of the error vector",
+        ),
+        Score(
+            "direction_error", wind.direction_error_statistics, wind.direction_error, "1", 0.0, False,
             f"Mean angle between predicted and true direction where the true wind exceeds 1 {units}",
         ),
     )  # fmt: skip
 
     def compute(score: Score, made: Members, truth: Truth, _: Truth) -> FloatArray:
         means = [_mean(made[name]) for name in (u, v)]
-        return score.parts(*means, truth[u], truth[v], weights=area.weights)
+        return score.statistics(*means, truth[u], truth[v], weights=area.weights)
 
     tasks = [
-        Task(
+        ScoreJob(
             "wind",
             "degrees" if score.name == "direction_error" else units,
             score,

@@ -1,6 +1,6 @@
 """Scores that compare cell with cell.
 
-Arrays are (time, y, x). A ``*_parts`` function gives float64 (time, num_parts), quantities that may be
+Arrays are (time, y, x). A ``*_parts`` function gives float64 (time, num_statistics), quantities that may be
 averaged over times; a finish turns such an average, its last axis the parts, into the score. Cells where the
 reference is missing have weight zero, and each time's weights are normalised over the others.
 """
@@ -21,25 +21,25 @@ from subgrid.scores.checks import (
     check_overlap,
     check_pair,
 )
-from subgrid.scores.score import only_part, root
+from subgrid.scores.score import only_statistic, root
 
 __all__ = [
     "PSNR_CEILING",
     "RESOLUTION",
     "FloatArray",
-    "absolute_error_parts",
+    "absolute_error_statistics",
     "check_data_range",
     "check_fields",
     "check_pair",
     "correlation",
-    "correlation_parts",
+    "correlation_statistics",
     "decibels",
-    "error_parts",
-    "only_part",
-    "psnr_parts",
-    "relative_error_parts",
+    "error_statistics",
+    "only_statistic",
+    "psnr_statistics",
+    "relative_error_statistics",
     "root",
-    "squared_error_parts",
+    "squared_error_statistics",
 ]
 
 # The fields are float32: an error below this fraction of their range is rounding, and no image can show less.
@@ -47,7 +47,7 @@ RESOLUTION = 2.0**-23
 PSNR_CEILING = float(-20.0 * np.log10(RESOLUTION))
 
 
-def psnr_parts(
+def psnr_statistics(
     prediction: NDArray[Any],
     reference: NDArray[Any],
     *,
@@ -78,10 +78,10 @@ def psnr_parts(
     References:
         Huynh-Thu and Ghanbari (2008), Electronics Letters 44, 800-801, doi:10.1049/el:20080522.
     """
-    return decibels(relative_error_parts(prediction, reference, data_range=data_range, weights=weights))[:, None]
+    return decibels(relative_error_statistics(prediction, reference, data_range=data_range, weights=weights))[:, None]
 
 
-def relative_error_parts(
+def relative_error_statistics(
     prediction: NDArray[Any],
     reference: NDArray[Any],
     *,
@@ -96,7 +96,7 @@ def relative_error_parts(
     Args:
         prediction: fields (time, y, x).
         reference: the truth, same shape and units; NaN where missing.
-        data_range: peak, in the fields' units, as for `psnr_parts`.
+        data_range: peak, in the fields' units, as for `psnr_statistics`.
         weights: relative weight of cells, (y,) or (y, x); None counts all the same.
 
     Returns:
@@ -110,7 +110,7 @@ def relative_error_parts(
         Huynh-Thu and Ghanbari (2008), Electronics Letters 44, 800-801, doi:10.1049/el:20080522.
     """
     check_data_range(data_range)
-    return squared_error_parts(prediction, reference, weights=weights) / data_range**2
+    return squared_error_statistics(prediction, reference, weights=weights) / data_range**2
 
 
 def decibels(mean: FloatArray) -> FloatArray:
@@ -118,7 +118,7 @@ def decibels(mean: FloatArray) -> FloatArray:
     return -10.0 * np.log10(np.maximum(mean[..., 0], RESOLUTION**2))
 
 
-def squared_error_parts(
+def squared_error_statistics(
     prediction: NDArray[Any], reference: NDArray[Any], *, weights: NDArray[Any] | None = None
 ) -> FloatArray:
     """Mean over cells of ``(prediction - reference)^2``; with `root` as its finish, the RMSE (best 0).
@@ -142,7 +142,7 @@ def squared_error_parts(
     return _mean_over_cells((pair.prediction - pair.reference) ** 2, weights, pair.there)
 
 
-def absolute_error_parts(
+def absolute_error_statistics(
     prediction: NDArray[Any], reference: NDArray[Any], *, weights: NDArray[Any] | None = None
 ) -> FloatArray:
     """Mean over cells of ``|prediction - reference|``, the MAE of each time (best 0).
@@ -166,7 +166,7 @@ def absolute_error_parts(
     return _mean_over_cells(np.abs(pair.prediction - pair.reference), weights, pair.there)
 
 
-def error_parts(
+def error_statistics(
     prediction: NDArray[Any], reference: NDArray[Any], *, weights: NDArray[Any] | None = None
 ) -> FloatArray:
     """Mean over cells of ``prediction - reference``, the bias of each time (best 0; above 0 is too high).
@@ -190,7 +190,7 @@ def error_parts(
     return _mean_over_cells(pair.prediction - pair.reference, weights, pair.there)
 
 
-def correlation_parts(
+def correlation_statistics(
     prediction: NDArray[Any], reference: NDArray[Any], *, weights: NDArray[Any] | None = None
 ) -> FloatArray:
     """Five means over cells, with p the prediction and r the reference: ``p, r, p^2, r^2, p r``.
@@ -220,7 +220,7 @@ def correlation_parts(
 
 
 def correlation(mean: FloatArray) -> FloatArray:
-    """Finish of `correlation_parts`: (..., 5) -> (...), -1 to 1.
+    """Finish of `correlation_statistics`: (..., 5) -> (...), -1 to 1.
 
     A field whose standard deviation is below 3e-7 of its root mean square, the rounding of float32, has no pattern: two such
     fields agree and score 1, one of them beside a field with a pattern scores 0.

@@ -9,15 +9,24 @@ from subgrid.errors import ConfigError, nearest
 from subgrid.scores import distribution, neighbourhood, pointwise, spectra, structure
 from subgrid.scores.distribution import quantile_error
 from subgrid.scores.neighbourhood import fss
-from subgrid.scores.score import Score, only_part, ratio, root
+from subgrid.scores.score import Score, only_statistic, ratio, root
 
+TRUTH = "truth"  # the reference's name among the systems
+ALL = "all"  # the group of all times and cells; the variable of scores of all variables at once
+BASELINES = ("bilinear", "bicubic")
+BEST, TIED, WORSE, UNRANKED = "best", "no significant difference", "worse", ""  # values of the column `rank`
+MAIN_SCORES = (
+    "psnr", "ssim", "rmse", "mae", "bias", "correlation", "high_wavenumber_power_ratio", "log_spectral_distance",
+    "histogram_overlap", "quantile_error_0.99", "crps", "spread_skill_ratio", "vector_rmse", "direction_error",
+    "consistency_rmse",
+)  # fmt: skip
 QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 
 _POINTWISE = (
     Score(
         "psnr",
-        pointwise.psnr_parts,
-        only_part,
+        pointwise.psnr_statistics,
+        only_statistic,
         "dB",
         pointwise.PSNR_CEILING,
         True,
@@ -27,7 +36,7 @@ _POINTWISE = (
     ),
     Score(
         "psnr_pooled",
-        pointwise.relative_error_parts,
+        pointwise.relative_error_statistics,
         pointwise.decibels,
         "dB",
         pointwise.PSNR_CEILING,
@@ -38,7 +47,7 @@ _POINTWISE = (
     ),
     Score(
         "rmse",
-        pointwise.squared_error_parts,
+        pointwise.squared_error_statistics,
         root,
         "field",
         0.0,
@@ -48,8 +57,8 @@ _POINTWISE = (
     ),
     Score(
         "mae",
-        pointwise.absolute_error_parts,
-        only_part,
+        pointwise.absolute_error_statistics,
+        only_statistic,
         "field",
         0.0,
         False,
@@ -58,8 +67,8 @@ _POINTWISE = (
     ),
     Score(
         "bias",
-        pointwise.error_parts,
-        only_part,
+        pointwise.error_statistics,
+        only_statistic,
         "field",
         0.0,
         None,
@@ -68,7 +77,7 @@ _POINTWISE = (
     ),
     Score(
         "correlation",
-        pointwise.correlation_parts,
+        pointwise.correlation_statistics,
         pointwise.correlation,
         "1",
         1.0,
@@ -81,8 +90,8 @@ _POINTWISE = (
 _STRUCTURE = (
     Score(
         "ssim",
-        structure.ssim_parts,
-        only_part,
+        structure.ssim_statistics,
+        only_statistic,
         "1",
         1.0,
         True,
@@ -93,8 +102,8 @@ _STRUCTURE = (
     ),
     Score(
         "ms_ssim",
-        structure.ms_ssim_parts,
-        only_part,
+        structure.ms_ssim_statistics,
+        only_statistic,
         "1",
         1.0,
         True,
@@ -106,7 +115,7 @@ _STRUCTURE = (
     ),
     Score(
         "gradient_rmse",
-        neighbourhood.gradient_difference_parts,
+        neighbourhood.gradient_difference_statistics,
         root,
         "field per cell",
         0.0,
@@ -116,7 +125,7 @@ _STRUCTURE = (
     ),
     Score(
         "gradient_magnitude_ratio",
-        neighbourhood.gradient_magnitude_parts,
+        neighbourhood.gradient_magnitude_statistics,
         ratio,
         "1",
         1.0,
@@ -129,7 +138,7 @@ _STRUCTURE = (
 _SPECTRA = (
     Score(
         "high_wavenumber_power_ratio",
-        spectra.high_wavenumber_power_parts,
+        spectra.high_wavenumber_power_statistics,
         ratio,
         "1",
         1.0,
@@ -141,7 +150,7 @@ _SPECTRA = (
     ),
     Score(
         "log_spectral_distance",
-        spectra.ring_power_parts,
+        spectra.ring_power_statistics,
         spectra.log_spectral_distance,
         "dB",
         0.0,
@@ -156,7 +165,7 @@ _SPECTRA = (
 _DISTRIBUTION = (
     Score(
         "histogram_overlap",
-        distribution.histogram_parts,
+        distribution.histogram_statistics,
         distribution.histogram_overlap,
         "1",
         1.0,
@@ -167,8 +176,8 @@ _DISTRIBUTION = (
     ),
     Score(
         "wasserstein",
-        distribution.wasserstein_parts,
-        only_part,
+        distribution.wasserstein_statistics,
+        only_statistic,
         "field",
         0.0,
         False,

@@ -20,21 +20,21 @@ class Score:
 
     Attributes:
         name: its key in `SCORES`, or the name that `find_score` reads.
-        parts: ``parts(prediction, reference, **options)`` on arrays (time, y, x) gives float64 (time,
-            num_parts); their mean over any set of times is meaningful. Each time counts the same in it.
-        finish: mean parts (..., num_parts) to scores (...), so a stack of means gives a stack of scores.
+        statistics: ``statistics(prediction, reference, **options)`` on arrays (time, y, x) gives float64 (time,
+            num_statistics); their mean over any set of times is meaningful. Each time counts the same in it.
+        from_means: mean parts (..., num_statistics) to scores (...), so a stack of means gives a stack of scores.
         units: "field" stands for the units of the variable, "field per cell" for these over a fine cell, "1" for none.
         best: the value of a perfect prediction. The distance from it ranks systems for every score.
         higher_is_better: None where a value may be wrong on both sides of the best one.
         convention: one sentence to print beside the number.
-        options: which options of `score_parts` the parts take.
+        options: which options of `compute_statistics` the parts take.
         needs: raises GridError or SourceError where the score cannot be taken, given where the reference has values:
             bool (time, y, x).
     """
 
     name: str
-    parts: Callable[..., FloatArray]
-    finish: Callable[[FloatArray], FloatArray]
+    statistics: Callable[..., FloatArray]
+    from_means: Callable[[FloatArray], FloatArray]
     units: Literal["field", "field per cell", "dB", "1"]
     best: float
     higher_is_better: bool | None
@@ -59,12 +59,12 @@ class Score:
         """State the convention with the options that a number was computed with.
 
         Args:
-            data_range: as given to `score_parts`.
-            factor: as given to `score_parts`.
-            weights: as given to `score_parts`.
-            low: as given to `score_parts`.
-            high: as given to `score_parts`.
-            periodic_x: as given to `score_parts`.
+            data_range: as given to `compute_statistics`.
+            factor: as given to `compute_statistics`.
+            weights: as given to `compute_statistics`.
+            low: as given to `compute_statistics`.
+            high: as given to `compute_statistics`.
+            periodic_x: as given to `compute_statistics`.
 
         Returns:
             The convention, and in brackets the options that this score takes.
@@ -81,7 +81,7 @@ class Score:
         return f"{self.convention} ({brackets})" if brackets else self.convention
 
 
-def only_part(mean: FloatArray) -> FloatArray:
+def only_statistic(mean: FloatArray) -> FloatArray:
     """Finish of a score that is its one part: (..., 1) -> (...), same units."""
     return mean[..., 0]
 

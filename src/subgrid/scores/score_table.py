@@ -15,22 +15,21 @@ from subgrid.errors import ConfigError, nearest
 from subgrid.scores.block_length import IntArray, merge_times
 from subgrid.scores.bootstrap import Interval, intervals, paired
 from subgrid.scores.checks import FloatArray
-from subgrid.scores.plan import Task
+from subgrid.scores.plan import ScoreJob
+from subgrid.scores.registry import ALL, BEST, TIED, UNRANKED, WORSE
 from subgrid.scores.score import Score
-from subgrid.scores.statistics_file import Key, PartsReader
+from subgrid.scores.statistics_file import Key, StatisticsReader
 
-COLUMNS = ("system", "variable", "score", "value", "lower", "upper", "units", "group", "standing", "convention")
-ALL = "all"
+COLUMNS = ("system", "variable", "score", "value", "lower", "upper", "units", "group", "rank", "convention")
 BY = ("season", "hour", "region")
 SEASONS = {"DJF": (12, 1, 2), "MAM": (3, 4, 5), "JJA": (6, 7, 8), "SON": (9, 10, 11)}
-BEST, TIED, WORSE, OPEN = "best", "not told apart", "worse", ""
 NUM_RESAMPLES = 1000
 MOST_UNITS = 2000  # of times that an interval is drawn from; in longer series neighbours are averaged first
 
 
 def score_table(
-    reader: PartsReader,
-    tasks: Mapping[Key, Task],
+    reader: StatisticsReader,
+    tasks: Mapping[Key, ScoreJob],
     *,
     by: Iterable[str] = (),
     level: float = 0.95,
@@ -51,9 +50,9 @@ def score_table(
 
     Returns:
         One row a system, variable, score and group: value, lower, upper, units; group `all`, `season DJF`, `hour 06` or
-        `region tropics`; standing `best`, `not told apart` (from the best, in pairs, at this level), `worse`, or empty where
-        there is nothing to rank by or the times do not allow a comparison; convention. Its attribute `notes` says where there
-        are no intervals, and why.
+        `region tropics`; rank `best`, `no significant difference` (from the best, in pairs, at this level), `worse`,
+        or empty where there is nothing to rank by or the times do not allow a comparison; convention. Its attribute `notes`
+        says where there are no intervals, and why.
 
     Raises:
         ConfigError: an unknown grouping.
@@ -91,7 +90,7 @@ def check_groupings(by: Iterable[str]) -> list[str]:
     return names
 
 
-def _groups(reader: PartsReader, by: Sequence[str]) -> Iterator[tuple[str, NDArray[np.intp]]]:
+def _groups(reader: StatisticsReader, by: Sequence[str]) -> Iterator[tuple[str, NDArray[np.intp]]]:
     """All times, then those of each season and hour that occur."""
     yield ALL, np.arange(reader.clock("second").size)
     if "season" in by:
@@ -106,9 +105,9 @@ def _groups(reader: PartsReader, by: Sequence[str]) -> Iterator[tuple[str, NDArr
 
 
 def _rows(
-    reader: PartsReader,
+    reader: StatisticsReader,
     key: Key,
-    task: Task,
+    task: ScoreJob,
     group: str,
     chosen: NDArray[np.intp],
     options: Mapping[str, Any],
@@ -120,20 +119,20 @@ def _rows(
     if block is not None and block > max(1, num_times // 3):  # long enough for all times, too long for this group
         reason = f"blocks of {block} times take {3 * block} or more, {group} has {num_times}"
         found = [Interval(math.nan, math.nan, math.nan, 0, reason)] * len(parts)
-        standings = [OPEN] * len(found)
+        ranks = [UNRANKED] * len(found)
     else:
         options = {**options, "block": None if block is None else max(1, round(block / size))}
-        found = [intervals(one, score.finish, breaks=breaks, **options) for one in parts]
-        standings = _standings(parts, found, score, breaks, options)
+        found = [intervals(one, score.from_means, breaks=breaks, **options) for one in parts]
+        ranks = _ranks(parts, found, score, breaks, options)
     task_of = (task.variable, task.score.name)
     rows: list[tuple[object, ...]] = [
-        (system, *task_of, float(score.finish(all_of_it)), one.lower, one.upper, task.units, group, standing, task.said)
-        for system, one, standing, all_of_it in zip(reader.systems, found, standings, mean, strict=True)
+        (system, *task_of, float(score.from_means(all_of_it)), one.lower, one.upper, task.units, group, rank, task.said)
+        for system, one, rank, all_of_it in zip(reader.systems, found, ranks, mean, strict=True)
     ]
     return rows, [one.reason for one in found if one.reason]
 
 
-def _standings(
+def _ranks(
     parts: FloatArray,
     found: Sequence[Interval],
     score: Score,
@@ -143,33 +142,41 @@ def _standings(
     """The best system, and whether each other one can be told apart from it in pairs."""
     off = [abs(one.value - score.best) for one in found]
     if math.isnan(score.best) or len(off) < 2 or not np.isfinite(off).all():
-        return [OPEN] * len(off)
+        return [UNRANKED] * len(off)
     first = int(np.argmin(off))
     out = [BEST] * len(found)
     for i in set(range(len(found))) - {first}:
-        gap = paired(parts[i], parts[first], score.finish, best=score.best, breaks=breaks, **options)
-        out[i] = WORSE if gap.lower > 0 else TIED if not math.isnan(gap.lower) else OPEN
-    compared = any(standing != OPEN for i, standing in enumerate(out) if i != first)
-    return out if compared else [OPEN] * len(out)
+        gap = paired(parts[i], parts[first], score.from_means, best=score.best, breaks=breaks, **options)
+        out[i] = WORSE if gap.lower > 0 else TIED if not math.isnan(gap.lower) else UNRANKED
+    compared = any(rank != UNRANKED for i, rank in enumerate(out) if i != first)
+    return out if compared else [UNRANKED] * len(out)
+
+
+def update_names(table: pd.DataFrame) -> pd.DataFrame:
+    """Give a table that an older version wrote (`scores.csv`, or the tables of a study) the column and rank names of today."""
+    table = table.rename(columns={"standing": "rank", "told_apart": "significant"})
+    words = [name for name in ("rank", "verdict", "all_seeds") if name in table]
+    table[words] = table[words].replace("not told apart", TIED)
+    return table
 
 
 def as_dataset(table: pd.DataFrame) -> xr.Dataset:
     """The same table as arrays.
 
     Returns:
-        `value`, `lower`, `upper` (NaN where there is none) and `standing` over (system, variable, score, group); `units` and
+        `value`, `lower`, `upper` (NaN where there is none) and `rank` over (system, variable, score, group); `units` and
         `convention` over (variable, score).
     """
     index = ["system", "variable", "score", "group"]
     ordered = {name: list(dict.fromkeys(table[name])) for name in index}
-    cube = table.set_index(index)[["value", "lower", "upper", "standing"]].to_xarray().reindex(ordered)
+    cube = table.set_index(index)[["value", "lower", "upper", "rank"]].to_xarray().reindex(ordered)
     kinds = table.drop_duplicates(["variable", "score"]).set_index(["variable", "score"])[["units", "convention"]]
     said = kinds.to_xarray().reindex({name: ordered[name] for name in ("variable", "score")})
-    texts = {"standing": cube.standing, "units": said.units, "convention": said.convention}
+    texts = {"rank": cube["rank"], "units": said.units, "convention": said.convention}
     return cube.assign({name: field.fillna("").astype(str) for name, field in texts.items()})
 
 
-def cycles(reader: PartsReader, tasks: Mapping[Key, Task]) -> xr.Dataset:
+def cycles(reader: StatisticsReader, tasks: Mapping[Key, ScoreJob]) -> xr.Dataset:
     """RMSE and bias by hour of the day and by season, of the whole grid.
 
     Returns:
@@ -185,14 +192,16 @@ def cycles(reader: PartsReader, tasks: Mapping[Key, Task]) -> xr.Dataset:
         parts, task = reader.read(key), tasks[key]
         for kind, groups in by.items():
             if len(groups) > 1:
-                values = np.stack([task.score.finish(parts[:, chosen].mean(axis=1)) for _, chosen in groups], axis=1)
+                values = np.stack(
+                    [task.score.from_means(parts[:, chosen].mean(axis=1)) for _, chosen in groups], axis=1
+                )
                 labels = [group.split()[1] for group, _ in groups]
                 out = out.assign_coords({kind: [int(label) for label in labels] if kind == "hour" else labels})
                 out[f"{variable}_{score}_{kind}"] = (("system", kind), values, {"units": task.units})
     return out
 
 
-def ranks(reader: PartsReader) -> xr.Dataset:
+def ranks(reader: StatisticsReader) -> xr.Dataset:
     """How often the truth takes each rank among the members, (system, rank); empty where there is no ensemble."""
     out = xr.Dataset(coords={"system": reader.systems})
     for key in reader.all_keys():

@@ -45,14 +45,14 @@ class SeedInterval:
     reason: str | None = None
 
     @property
-    def told_apart(self) -> bool | None:
+    def significant(self) -> bool | None:
         """Whether the interval leaves 0 out; None where there is none."""
         return None if math.isnan(self.lower) else not self.lower <= 0 <= self.upper
 
 
 def paired_over_seeds(
-    parts_a: Sequence[FloatArray],
-    parts_b: Sequence[FloatArray],
+    statistics_a: Sequence[FloatArray],
+    statistics_b: Sequence[FloatArray],
     finish: Finish,
     *,
     best: float | None = None,
@@ -64,10 +64,10 @@ def paired_over_seeds(
     """Give the difference of two systems' scores, a minus b, over runs of equal seed at equal times.
 
     Args:
-        parts_a: of each run of the one system, (time, num_parts), in order of time.
-        parts_b: of the other's runs of the same seeds. Where one of the two has a single run (a baseline, which has no
+        statistics_a: of each run of the one system, (time, num_statistics), in order of time.
+        statistics_b: of the other's runs of the same seeds. Where one of the two has a single run (a baseline, which has no
             seed), it stands beside each of the other's.
-        finish: mean parts (..., num_parts) to scores (...).
+        finish: mean parts (..., num_statistics) to scores (...).
         best: the score of a perfect prediction; then the difference is that of the distances from it. None takes the
             scores as they are.
         level: the share of such intervals that should hold the truth.
@@ -85,7 +85,7 @@ def paired_over_seeds(
         Howe (1974), Journal of the American Statistical Association 69, 789-794, doi:10.1080/01621459.1974.10480206.
         Zou and Donner (2008), Statistics in Medicine 27, 1693-1702, doi:10.1002/sim.3095.
     """
-    first, second = list(parts_a), list(parts_b)
+    first, second = list(statistics_a), list(statistics_b)
     num_runs = max(len(first), len(second))
     first, second = (runs * num_runs if len(runs) == 1 else runs for runs in (first, second))
     if not first or len({np.shape(one) for one in (*first, *second)}) != 1 or len(first) != len(second):

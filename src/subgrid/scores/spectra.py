@@ -70,7 +70,7 @@ def power_spectrum(fields: NDArray[Any], *, periodic_x: bool = False) -> tuple[F
     return spacing * np.arange(1, num_rings + 1), sums * (num_y * num_x) / counts
 
 
-def high_wavenumber_power_parts(
+def high_wavenumber_power_statistics(
     prediction: NDArray[Any], reference: NDArray[Any], *, factor: int, periodic_x: bool = False
 ) -> FloatArray:
     """Variance at wavelengths shorter than ``2 factor`` fine cells, of prediction and of reference.
@@ -111,7 +111,7 @@ def high_wavenumber_power_parts(
     return np.stack(powers, axis=1)
 
 
-def ring_power_parts(prediction: NDArray[Any], reference: NDArray[Any], *, periodic_x: bool = False) -> FloatArray:
+def ring_power_statistics(prediction: NDArray[Any], reference: NDArray[Any], *, periodic_x: bool = False) -> FloatArray:
     """Power spectra of prediction and of reference, ring by ring, for `log_spectral_distance`.
 
     Args:

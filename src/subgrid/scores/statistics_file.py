@@ -22,7 +22,7 @@ TIMES_AT_ONCE = 512  # read together
 CLOCK = ("second", "month", "hour")  # of each time: seconds since 1970 of its own calendar, month 1 to 12, hour 0 to 23
 
 
-class PartsWriter:
+class StatisticsWriter:
     """Appends the parts of blocks of times; nothing but the current block is held."""
 
     def __init__(self, path: Path, systems: Sequence[str]) -> None:
@@ -45,7 +45,7 @@ class PartsWriter:
 
         Args:
             clock: (3, time): what `CLOCK` names.
-            parts: (area, variable, score) to system to (time, num_parts).
+            parts: (area, variable, score) to system to (time, num_statistics).
         """
         end = self._count + clock.shape[1]
         for held, values in zip(self._clock, clock, strict=True):
@@ -74,11 +74,11 @@ class PartsWriter:
             self._file.close()
 
 
-class PartsReader:
+class StatisticsReader:
     """Reads one score's parts at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Open a file that `PartsWriter` closed."""
+        """Open a file that `StatisticsWriter` closed."""
         self._file = netCDF4.Dataset(path)
         self.systems: list[str] = json.loads(self._file.systems)
         self.dropped: dict[Key, str] = {(a, v, s): why for a, v, s, why in json.loads(self._file.dropped)}
@@ -98,7 +98,7 @@ class PartsReader:
         return [key for key in found if key not in self.dropped]
 
     def read(self, key: Key) -> FloatArray:
-        """(system, time, num_parts)."""
+        """(system, time, num_statistics)."""
         area, variable, score = key
         values = self._file.groups[area].groups[variable].variables[score][:]
         return np.ma.filled(values, np.nan).astype(np.float64)
@@ -112,7 +112,7 @@ class PartsReader:
             starts: positions in `chosen` at which a unit begins, ascending from 0.
 
         Returns:
-            Mean parts of each unit (system, num_units, num_parts), and of all chosen times (system, num_parts).
+            Mean parts of each unit (system, num_units, num_statistics), and of all chosen times (system, num_statistics).
         """
         area, variable, score = key
         values = self._file.groups[area].groups[variable].variables[score]
@@ -131,7 +131,7 @@ class PartsReader:
             first = last
         return units, total / chosen.size
 
-    def __enter__(self) -> PartsReader:
+    def __enter__(self) -> StatisticsReader:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -32,7 +32,7 @@ _BLOCK_CELLS = 32768
 _TILE_CELLS = 16
 
 
-def ssim_parts(prediction: NDArray[Any], reference: NDArray[Any], *, data_range: float) -> FloatArray:
+def ssim_statistics(prediction: NDArray[Any], reference: NDArray[Any], *, data_range: float) -> FloatArray:
     """Structural similarity (SSIM) of each image.
 
     At each place, with means m, population variances s^2 and covariance c under a Gaussian window (sigma 1.5
@@ -65,7 +65,7 @@ def ssim_parts(prediction: NDArray[Any], reference: NDArray[Any], *, data_range:
     return _in_blocks(_ssim_block, prediction, reference, data_range, needs_window)
 
 
-def ms_ssim_parts(prediction: NDArray[Any], reference: NDArray[Any], *, data_range: float) -> FloatArray:
+def ms_ssim_statistics(prediction: NDArray[Any], reference: NDArray[Any], *, data_range: float) -> FloatArray:
     """Multi-scale structural similarity (MS-SSIM) of each image.
 
     SSIM's second factor (contrast and structure) is averaged over places at scale 1, 2, 4, 8 of the cells, and SSIM as

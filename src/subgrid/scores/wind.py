@@ -61,7 +61,7 @@ def direction(u: NDArray[Any], v: NDArray[Any]) -> FloatArray:
     return np.where((u == 0) & (v == 0), np.nan, np.where(degrees == 360.0, 0.0, degrees))
 
 
-def direction_error_parts(
+def direction_error_statistics(
     u: NDArray[Any],
     v: NDArray[Any],
     u_reference: NDArray[Any],
@@ -105,12 +105,12 @@ def direction_error_parts(
 
 
 def direction_error(mean: FloatArray) -> FloatArray:
-    """Finish of `direction_error_parts`: (..., 2) -> (...), degrees; NaN where no wind exceeded the threshold."""
+    """Finish of `direction_error_statistics`: (..., 2) -> (...), degrees; NaN where no wind exceeded the threshold."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(mean[..., 0] / mean[..., 1], np.float64)
 
 
-def vector_error_parts(
+def vector_error_statistics(
     u: NDArray[Any],
     v: NDArray[Any],
     u_reference: NDArray[Any],
@@ -133,8 +133,8 @@ def vector_error_parts(
         (time, 1), m2/s2.
 
     Raises:
-        GridError: as `direction_error_parts`.
-        SourceError: as `direction_error_parts`.
+        GridError: as `direction_error_statistics`.
+        SourceError: as `direction_error_statistics`.
 
     References:
         WMO-No. 485 (2019), Manual on the Global Data-processing and Forecasting System, appendix 2.2.34.

@@ -14,7 +14,8 @@ import pandas as pd
 import xarray as xr
 
 from subgrid.io.atomic import replacing, write_text
-from subgrid.reporting.figures import TRUTH, time_text
+from subgrid.reporting.figures import time_text
+from subgrid.scores.registry import TRUTH
 from subgrid.studies.load import Gathered
 
 OUTPUTS = "outputs"

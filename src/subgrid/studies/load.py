@@ -12,9 +12,9 @@ import pandas as pd
 import xarray as xr
 
 from subgrid.errors import RunError
-from subgrid.evaluation.evaluate import BASELINES
-from subgrid.reporting.figures import TRUTH
 from subgrid.reporting.merge_runs import side_by_side
+from subgrid.scores.registry import BASELINES, TRUTH
+from subgrid.scores.score_table import update_names
 from subgrid.studies.jobs import FACTS, STUDY_FILE
 from subgrid.studies.results import WORDS
 
@@ -99,7 +99,8 @@ def gather(folder: str | Path) -> Gathered:
         )
     facts = json.loads((folder / STUDY_FILE).read_text(encoding="utf-8"))
     there = [name for name in (*TABLES, *LATER) if (folder / f"{name}.csv").is_file()]
-    tables = {name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values=[""]) for name in there}
+    read = {name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values=[""]) for name in there}
+    tables = {name: update_names(table) for name, table in read.items()}
     tables["results"][WORDS] = tables["results"][WORDS].astype(object).fillna("")
     runs = {
         arm: {

@@ -10,9 +10,7 @@ from typing import Any
 import pandas as pd
 
 from subgrid.errors import RunError
-from subgrid.evaluation.evaluate import BASELINES
 from subgrid.reporting import report as report_runs
-from subgrid.reporting.figures import TRUTH
 from subgrid.reporting.figures.interactive_points import Point
 from subgrid.reporting.format_numbers import format_interval, format_number, format_spread, num_decimals
 from subgrid.reporting.interactive import Subject
@@ -21,10 +19,11 @@ from subgrid.reporting.ranking import DISTORTION, RANKED, REALISM, RankCell, Ran
 from subgrid.reporting.score_columns import Entry
 from subgrid.reporting.score_tables import HEADINGS, title_of
 from subgrid.reporting.verdict import Verdict, listed
+from subgrid.scores.registry import BASELINES, TIED, TRUTH, WORSE
 from subgrid.scores.seeds import FEWEST_SEEDS
 from subgrid.studies.jobs import STUDY_FILE
 from subgrid.studies.load import Gathered, gather
-from subgrid.studies.paired_runs import BETTER, DIFFERS, OPEN, TIED, WORSE
+from subgrid.studies.paired_runs import BETTER, DIFFERS, OPEN
 from subgrid.studies.single_seed import is_claim, is_unsupported
 
 KINDS = {BETTER: "good", WORSE: "bad", TIED: "flat", DIFFERS: "flat"}
@@ -131,7 +130,7 @@ def _verdict(results: pd.DataFrame, reference: str) -> str:
     said = []
     for variable, rows in arms.groupby("variable", sort=False):
         verdicts = {kind: list(rows.loc[rows["verdict"] == kind, "arm"]) for kind in (BETTER, WORSE, TIED)}
-        words = {BETTER: "better than {}", WORSE: "worse than {}", TIED: "not told apart from {}"}
+        words = {BETTER: "better than {}", WORSE: "worse than {}", TIED: "no significant difference from {}"}
         parts = [
             f"{listed(names, ' and ')} {words[kind].format(reference)}" for kind, names in verdicts.items() if names
         ]

@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from subgrid.evaluation.evaluate import BASELINES, question_of
+from subgrid.evaluation.evaluate import request_of
 from subgrid.evaluation.regions import whole_area
 from subgrid.run import load_run, store_of
 from subgrid.scores.block_length import find_breaks
 from subgrid.scores.bootstrap import Interval
 from subgrid.scores.checks import FloatArray
-from subgrid.scores.plan import list_tasks
+from subgrid.scores.plan import list_jobs
+from subgrid.scores.registry import ALL, BASELINES, TIED, WORSE
 from subgrid.scores.score import Score
-from subgrid.scores.score_table import ALL
 from subgrid.scores.seeds import SeedInterval
-from subgrid.scores.statistics_file import PartsReader
+from subgrid.scores.statistics_file import StatisticsReader
 from subgrid.studies.jobs import Job
 
-BETTER, WORSE, TIED, DIFFERS, OPEN = "better", "worse", "not told apart", "differs", ""
+BETTER, DIFFERS, OPEN = "better", "differs", ""
 _RANGE = re.compile(r"data range [^;)]*")  # as conventions say it; that of the training times
 SAME_TRUTH = ("source", "variables", "factor", "select", "start", "step")
 Quantity = tuple[str, str]  # variable, score
@@ -89,7 +89,7 @@ def scores_of(reference: Scored) -> dict[Quantity, Score]:
         return {}
     run = load_run(kept[0].out)
     store = store_of(run, kept[0].store)
-    tasks = list_tasks(question_of(run, store), whole_area(store.hr))
+    tasks = list_jobs(request_of(run, store), whole_area(store.hr))
     return {(task.variable, task.score.name): task.score for task in tasks}
 
 
@@ -111,7 +111,7 @@ class Pairs:
     """
 
     seeds: tuple[int, ...]
-    sides: tuple[list[tuple[PartsReader, int]], list[tuple[PartsReader, int]]]
+    sides: tuple[list[tuple[StatisticsReader, int]], list[tuple[StatisticsReader, int]]]
     shared: frozenset[Quantity]
     breaks: Any
     conventions: tuple[dict[Quantity, str], dict[Quantity, str]]
@@ -142,11 +142,11 @@ def paired_runs(one: Scored, reference: Scored) -> Iterator[Pairs]:
     refused = "no seed of both was finished"
     if pairs:
         refused = "" if one.name == reference.name else _refusal(one, reference)
-    sides: tuple[list[tuple[PartsReader, int]], list[tuple[PartsReader, int]]] = ([], [])
+    sides: tuple[list[tuple[StatisticsReader, int]], list[tuple[StatisticsReader, int]]] = ([], [])
     with ExitStack() as stack:
         for pair in [] if refused or one.name == reference.name else pairs:
             for job, system, side in zip(pair, (one.system, reference.system), sides, strict=True):
-                reader = stack.enter_context(PartsReader(_parts(job)))
+                reader = stack.enter_context(StatisticsReader(_parts(job)))
                 side.append((reader, reader.systems.index(system)))
         readers = [reader for side in sides for reader, _ in side]
         clocks = [reader.clock("second") for reader in readers]
@@ -189,17 +189,18 @@ def verdict(gap: Interval | SeedInterval, score: Score, off: Callable[[], Interv
         off: gives the difference of their distances from the best value, for a score that can be wrong on both sides.
 
     Returns:
-        `better` or `worse` of the first one, `not told apart`, `differs` where neither is nearer, empty without an interval.
+        `better` or `worse` of the first one, `no significant difference`, `differs` where neither is nearer, empty
+        without an interval.
     """
-    if gap.told_apart is None:
+    if gap.significant is None:
         return OPEN
-    if not gap.told_apart:
+    if not gap.significant:
         return TIED
     if score.higher_is_better is not None:
         return BETTER if (gap.value > 0) == score.higher_is_better else WORSE
     if not math.isfinite(score.best):
         return DIFFERS
     nearer = off()
-    if not nearer.told_apart:
+    if not nearer.significant:
         return DIFFERS
     return BETTER if nearer.value < 0 else WORSE

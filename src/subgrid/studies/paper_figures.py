@@ -10,10 +10,10 @@ import matplotlib as mpl
 import xarray as xr
 from matplotlib.figure import Figure
 
-from subgrid.evaluation.evaluate import BASELINES
 from subgrid.io.atomic import replacing
 from subgrid.reporting import figures
 from subgrid.scores import find_score
+from subgrid.scores.registry import BASELINES, TRUTH
 from subgrid.studies.load import Gathered
 
 FIGURES = "figures"
@@ -68,7 +68,7 @@ def _drawings(gathered: Gathered) -> Iterator[tuple[str, Draw]]:
         yield f"curves-{column}", partial(figures.arm_curves, histories, column)
     for variable in dict.fromkeys(results["variable"].dropna()):
         yield f"trade_off-{variable}", partial(figures.trade_off, results, variable)
-    styles = figures.system_styles([figures.TRUTH, *BASELINES, *gathered.facts["arms"]])
+    styles = figures.system_styles([TRUTH, *BASELINES, *gathered.facts["arms"]])
     spectra, samples = (one if one is not None else xr.Dataset() for one in (gathered.spectra(), gathered.samples()))
     for variable in _fields(spectra):
         yield f"spectra-{variable}", partial(figures.spectra, spectra, variable, styles=styles)

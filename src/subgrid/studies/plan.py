@@ -30,10 +30,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from subgrid.config import Config, load_config
 from subgrid.config_files import LENGTHS, Table, expand_keys, flatten, merge, read_override, read_settings
 from subgrid.errors import ConfigError, SubgridError, nearest
+from subgrid.scores.registry import BASELINES
 from subgrid.training.dry_run import refuse_untrainable
 
 NAMING = {"system", "summary", "family", "seed"}  # what a system is called is no difference in what it does
-BASELINES = {"bilinear", "bicubic"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
 
 

@@ -31,7 +31,7 @@ from subgrid.studies.plan import Plan
 
 PARAMETERS = ["generator_parameters", "discriminator_parameters"]
 COSTS = (*PARAMETERS, "updates", "seconds_in_updates", "peak_memory_mib")
-WORDS = ["variable", "score", "units", "told_apart", "verdict", "note", "convention"]  # texts of results.csv
+WORDS = ["variable", "score", "units", "significant", "verdict", "note", "convention"]  # texts of results.csv
 
 
 def collect(plan: Plan, jobs: Sequence[Job], *, level: float = 0.95) -> pd.DataFrame:
@@ -45,8 +45,8 @@ def collect(plan: Plan, jobs: Sequence[Job], *, level: float = 0.95) -> pd.DataF
     Returns:
         One row an arm, variable and score of all times: mean, spread (standard deviation over seeds, of n - 1), num_seeds,
         seed_N with the value of each seed; difference to the reference arm (mean over the pairs of equal seed, in the score's
-        units), lower, upper (over times and seeds, see `subgrid.scores.seeds`), num_pairs, told_apart (`yes`, `no`, or empty
-        where there is no interval), verdict (`better`, `worse`, `not told apart`, or `differs` where neither side is
+        units), lower, upper (over times and seeds, see `subgrid.scores.seeds`), num_pairs, significant (`yes`, `no`, or empty
+        where there is no interval), verdict (`better`, `worse`, `no significant difference`, or `differs` where neither side is
         closer to the best value), note, convention. The baselines of the reference arm's runs stand last.
     """
     scored = [scored_arm(arm.name, jobs) for arm in plan.arms]
@@ -69,7 +69,7 @@ def collect(plan: Plan, jobs: Sequence[Job], *, level: float = 0.95) -> pd.DataF
     table = pd.DataFrame(rows).reindex(
         columns=[
             "arm", "variable", "score", "units", "mean", "spread", "num_seeds", *seeds, "difference", "lower", "upper",
-            "num_pairs", "told_apart", "verdict", "note", "convention",
+            "num_pairs", "significant", "verdict", "note", "convention",
         ]
     )  # fmt: skip
     table[WORDS] = table[WORDS].astype(object).fillna("")
@@ -138,15 +138,15 @@ def _difference(pairs: Pairs, quantity: Quantity, score: Score | None, level: fl
     if refused or score is None:
         return {"num_pairs": len(pairs.seeds), "note": refused}
     ours, theirs = pairs.read(quantity)
-    compare = partial(paired_over_seeds, ours, theirs, score.finish, level=level, breaks=pairs.breaks)
+    compare = partial(paired_over_seeds, ours, theirs, score.from_means, level=level, breaks=pairs.breaks)
     gap = compare()
-    told = gap.told_apart
+    told = gap.significant
     return {
         "difference": gap.value,
         "lower": gap.lower,
         "upper": gap.upper,
         "num_pairs": len(pairs.seeds),
-        "told_apart": "" if told is None else "yes" if told else "no",
+        "significant": "" if told is None else "yes" if told else "no",
         "verdict": verdict(gap, score, partial(compare, best=score.best)),
         "note": gap.reason,
     }

@@ -12,8 +12,9 @@ from typing import Any
 import pandas as pd
 
 from subgrid.scores.bootstrap import paired
+from subgrid.scores.registry import WORSE
 from subgrid.studies.jobs import Job
-from subgrid.studies.paired_runs import BETTER, WORSE, paired_runs, scored_arm, scores_of, verdict
+from subgrid.studies.paired_runs import BETTER, paired_runs, scored_arm, scores_of, verdict
 from subgrid.studies.plan import Plan
 
 COLUMNS = ("arm", "variable", "score", "units", "seed", "difference", "lower", "upper", "verdict", "all_seeds", "note")
@@ -49,7 +50,7 @@ def collect_single(plan: Plan, jobs: Sequence[Job], results: pd.DataFrame, *, le
                 whole = found[one.name, *quantity]
                 names = {"arm": one.name, "variable": quantity[0], "score": quantity[1], "units": whole["units"]}
                 for seed, ours, theirs in zip(pairs.seeds, *pairs.read(quantity), strict=True):
-                    compare = partial(paired, ours, theirs, score.finish, level=level, breaks=pairs.breaks)
+                    compare = partial(paired, ours, theirs, score.from_means, level=level, breaks=pairs.breaks)
                     gap = compare()
                     rows.append(
                         names

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from subgrid.reporting.format_numbers import format_number, format_spread
-from subgrid.studies.paired_runs import BETTER, DIFFERS, TIED, WORSE
+from subgrid.scores.registry import TIED, WORSE
+from subgrid.studies.paired_runs import BETTER, DIFFERS
 
 SHOWN = ("psnr", "rmse", "ssim", "log_spectral_distance")
 MARKS = {BETTER: "+", WORSE: "-", TIED: "~", DIFFERS: "!"}

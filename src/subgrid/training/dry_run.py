@@ -17,7 +17,7 @@ from subgrid.errors import ConfigError, RunError
 from subgrid.losses import GAME
 from subgrid.networks import build_discriminator, build_generator
 from subgrid.pretrained import load_pretrained
-from subgrid.scores import score_parts
+from subgrid.scores import compute_statistics
 from subgrid.scores.field_sets import compare_sets
 from subgrid.training.objective import FEATURES, content_terms, make_game, open_fabric
 
@@ -102,7 +102,7 @@ def refuse_unfit(config: Config, store: Store) -> None:
         compare_sets(constant, constant, factor=factor, names=["log_spectral_distance"])
         return
     whole = np.zeros((1, *(store.hr.sizes[d] for d in spatial_dims(store.hr))))
-    score_parts(whole, whole, names=VALID_SCORES, data_range=1.0, factor=factor)
+    compute_statistics(whole, whole, names=VALID_SCORES, data_range=1.0, factor=factor)
 
 
 def _rehearse_discriminator(config: Config, condition: Tensor, field: Tensor) -> None:

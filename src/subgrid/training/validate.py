@@ -14,7 +14,7 @@ from subgrid.errors import RunError
 from subgrid.inference.super_resolve import draw_fields, super_resolve
 from subgrid.models.interpolation import Interpolation
 from subgrid.run import Run
-from subgrid.scores import finish_scores, score_parts
+from subgrid.scores import compute_statistics, scores_from_statistics
 from subgrid.scores.field_sets import compare_sets
 from subgrid.training.dry_run import VALID_SCORES
 from subgrid.training.objective import LOWER_RATE
@@ -78,8 +78,10 @@ def _pairs(run: Run, store: Store, split: str, num: int) -> Validator:
         _refuse_infinite(sr, IN_WORDS[split])
         found: dict[str, list[float]] = {}
         for i in range(len(variables)):
-            parts = score_parts(sr[:, i], hr[:, i], names=VALID_SCORES, data_range=ranges[i], factor=store.factor)
-            for name, value in finish_scores(parts).items():
+            parts = compute_statistics(
+                sr[:, i], hr[:, i], names=VALID_SCORES, data_range=ranges[i], factor=store.factor
+            )
+            for name, value in scores_from_statistics(parts).items():
                 found.setdefault(name, []).append(value)
         pooled = {name: float(np.mean(values)) for name, values in found.items()}
         pooled["rmse"] = float(np.sqrt(np.mean(np.square(found["rmse"]))))

@@ -13,12 +13,11 @@ from subgrid.reporting.figures.field_sets import gallery, histograms
 from subgrid.reporting.figures.fields import maps, rmse_at
 from subgrid.reporting.figures.lines import NothingToDrawError, profile, spectra
 from subgrid.reporting.figures.perception_distortion import trade_off
-from subgrid.reporting.figures.style import TRUTH, reading_order, system_styles, time_text
+from subgrid.reporting.figures.style import reading_order, system_styles, time_text
 from subgrid.reporting.figures.variants import arm_curves, differences
 from subgrid.reporting.figures.verification import error_cycle, error_map, quantile_quantile, rank_histogram
 
 __all__ = [
-    "TRUTH",
     "NothingToDrawError",
     "arm_curves",
     "differences",

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 
 from subgrid.reporting.figures.fields import ROBUST_PERCENT, field_scale
 from subgrid.reporting.figures.lines import legend, panels
-from subgrid.reporting.figures.style import TRUTH, reading_order, system_styles
+from subgrid.reporting.figures.style import reading_order, system_styles
 from subgrid.reporting.format_numbers import name_with_units
+from subgrid.scores.registry import TRUTH
 
 
 def gallery(samples: xr.Dataset, variable: str, system: str, *, narrow: bool = False) -> Figure:

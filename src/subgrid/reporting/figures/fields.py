@@ -20,7 +20,6 @@ from matplotlib.ticker import MaxNLocator
 
 from subgrid.reporting.figures.style import (
     GREY,
-    TRUTH,
     Array,
     cell_edges,
     coordinate,
@@ -29,6 +28,7 @@ from subgrid.reporting.figures.style import (
     time_text,
 )
 from subgrid.reporting.format_numbers import format_number, format_units, name_with_units
+from subgrid.scores.registry import TRUTH
 
 ROBUST_PERCENT = (0.5, 99.5)  # colour limits; stated on every colour bar
 MAX_LATITUDE_STRETCH = 2.0  # 1 / cos(latitude), held here so that polar domains stay drawable

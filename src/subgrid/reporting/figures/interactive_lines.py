@@ -30,8 +30,9 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from subgrid.reporting.figures.style import FIXED, TRUTH, Array, coordinate, reading_order, system_styles
+from subgrid.reporting.figures.style import FIXED, Array, coordinate, reading_order, system_styles
 from subgrid.reporting.format_numbers import name_with_units
+from subgrid.scores.registry import TRUTH
 
 DASHES = {"-": "solid", "--": "dashed", "-.": "dotdash", ":": "dotted"}
 ROUND = [float(f"{step}e{power}") for power in range(6) for step in (1, 2, 3, 5)]  # wavelengths that are named

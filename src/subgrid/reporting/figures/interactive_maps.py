@@ -30,8 +30,9 @@ from matplotlib.colors import to_hex
 
 from subgrid.reporting.figures.encode_fields import LEVELS, pack, steps_for
 from subgrid.reporting.figures.fields import even_scale, field_scale, panel_shape, rmse_at
-from subgrid.reporting.figures.style import TRUTH, cell_edges, coordinate, reading_order, time_text
+from subgrid.reporting.figures.style import cell_edges, coordinate, reading_order, time_text
 from subgrid.reporting.format_numbers import format_units
+from subgrid.scores.registry import TRUTH
 
 PANELS = ("coarse", "truth", "first", "first-error", "second", "second-error", "gain")
 FEWEST = (LEVELS, 1000, 250)  # levels to try, in turn, where the fields are too large for the page

@@ -13,7 +13,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from subgrid.reporting.figures.style import (
     GREY,
-    TRUTH,
     Array,
     coordinate,
     degrees,
@@ -24,6 +23,7 @@ from subgrid.reporting.figures.style import (
     time_text,
 )
 from subgrid.reporting.format_numbers import name_with_units
+from subgrid.scores.registry import TRUTH
 
 LEGEND = 10.5  # size of a legend's text, in points
 

@@ -11,9 +11,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from subgrid.scores.registry import TRUTH
+
 Array = npt.NDArray[Any]
 
-TRUTH = "truth"
 FIXED = {TRUTH: ("#000000", "-"), "bilinear": ("#009E73", "--"), "bicubic": ("#0072B2", "-.")}
 _VERMILION, _PURPLE, _OLIVE, _SKY, _INDIGO, _BROWN = "#D55E00", "#AA4499", "#8A6D00", "#56B4E9", "#332288", "#661100"
 # no two of one dash that a colour-blind reader would mix up, those of FIXED included; tests/test_arms.py measures it

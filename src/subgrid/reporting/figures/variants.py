@@ -43,7 +43,7 @@ class Row:
         lower: end of its interval, `nan` where there is none.
         upper: the other end.
         seeds: difference of each seed to the same seed of the reference, (seed); empty where it was not taken.
-        tied: not told apart from the reference.
+        tied: not significantly different from the reference.
         note: why the difference was not taken.
     """
 
@@ -93,20 +93,21 @@ def rows_of(results: pd.DataFrame, variable: str, score: str, reference: str) ->
         value, lower, upper = (float(row[column]) for column in ("difference", "lower", "upper"))
         gaps = (ours - theirs)[np.isfinite(ours - theirs)] if np.isfinite(value) else np.zeros(0)
         why = "" if np.isfinite(value) else refusal(row["note"]) or "no seed in common"
-        out.append(Row(name, baseline, value, lower, upper, gaps, row["told_apart"] == "no", why))
+        out.append(Row(name, baseline, value, lower, upper, gaps, row["significant"] == "no", why))
     return sorted(out, key=lambda one: one.baseline)
 
 
 def differences(results: pd.DataFrame, score: str, reference: str, *, higher_is_better: bool | None = None) -> Figure:
     """Draw what each arm's score differs from the reference arm's by, a panel a variable and a row an arm.
 
-    Bars are the intervals over times and seeds, small dots each seed's own difference; a hollow marker is one not told apart
-    from the reference. An arm without interval has its dots alone. Baselines stand under a rule; one that would make the
-    arms' axis more than `STRETCH` times as long is not drawn, its difference written in its row.
+    Bars are the intervals over times and seeds, small dots each seed's own difference; a hollow marker has no
+    significant difference from the reference. An arm without interval has its dots alone. Baselines stand
+    under a rule; one that would make the arms' axis more than `STRETCH` times as long is not drawn, its difference written
+    in its row.
 
     Args:
         results: as `subgrid study` writes them: columns arm, variable, score, units, mean, num_seeds, seed_N, difference,
-            lower, upper, told_apart, note.
+            lower, upper, significant, note.
         score: which.
         reference: name of the reference arm.
         higher_is_better: which side is the better one; None where neither is, as of a bias.
@@ -142,7 +143,7 @@ def differences(results: pd.DataFrame, score: str, reference: str, *, higher_is_
         f"{score_name(score)}: difference to {reference}", x=0.01, ha="left", fontsize=12, fontweight="bold"
     )
     figure.supxlabel(
-        "bars: intervals, dots: each seed, hollow: not told apart", x=0.01, ha="left", fontsize=9, color=GREY
+        "bars: intervals, dots: each seed, hollow: no significant difference", x=0.01, ha="left", fontsize=9, color=GREY
     )
     return figure
 

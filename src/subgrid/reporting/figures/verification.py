@@ -12,8 +12,9 @@ from matplotlib.ticker import MaxNLocator
 
 from subgrid.reporting.figures.fields import ROBUST_PERCENT, Sheet, draw_field, error_scale, even_scale, panel_shape
 from subgrid.reporting.figures.lines import NothingToDrawError, legend, panels
-from subgrid.reporting.figures.style import GREY, TRUTH, Array, reading_order, system_styles, tidy
+from subgrid.reporting.figures.style import GREY, Array, reading_order, system_styles, tidy
 from subgrid.reporting.format_numbers import name_with_units
+from subgrid.scores.registry import TRUTH
 
 RMSE_COLOURS, SIGN_COLOURS = "magma_r", "RdBu_r"
 BETTER_COLOURS = "BrBG_r"  # green below zero, brown above: not those of the sign of an error

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import pytorch_msssim
 import torch
+from jaxtyping import TypeCheckError
 from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
@@ -183,7 +184,7 @@ def test_ms_ssim_stays_finite_where_fields_are_opposed() -> None:
 
 @pytest.mark.parametrize("loss", [GaussianSSIM, MultiScaleSSIM])
 def test_similarities_refuse_fields_smaller_than_their_window(loss: type[torch.nn.Module]) -> None:
-    with pytest.raises(ValueError, match="fields of 8 x 16 cells have no room for its window of 11 cells"):
+    with pytest.raises(ValueError, match="fields of 8 x 16 cells are smaller than its window of 11 cells"):
         loss()(torch.zeros(1, 1, 8, 16), torch.zeros(1, 1, 8, 16))
 
 
@@ -371,3 +372,8 @@ def test_two_sigmoids_stop_the_discriminator_at_one_half() -> None:
     reached = lowest_discriminator_loss("sigmoid")
     assert floor <= reached < 0.55  # it got there: it is no weak discriminator
     assert lowest_discriminator_loss("logits") < 0.1
+
+
+def test_shapes_are_checked() -> None:
+    with pytest.raises(TypeCheckError, match=r"'hr'.*\n.*f32\[1,2,8,9\]"):
+        LOSSES["l1"]()(torch.zeros(1, 2, 8, 8), torch.zeros(1, 2, 8, 9))

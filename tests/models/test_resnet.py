@@ -240,7 +240,7 @@ def test_only_a_fresh_run_needs_the_file(
 
 def test_options_of_the_game_come_from_the_configuration() -> None:
     game: Any = make_game(load_config({"system": "published/pregan", "data.variables": ["a"]})).loss
-    assert (game.over, game.both) == ((0, 1, 2, 3), False)
+    assert (game.dims, game.both) == ((0, 1, 2, 3), False)
 
 
 @pytest.mark.parametrize(

@@ -1,35 +1,40 @@
-"""Adversarial losses: two sides of one game, on the discriminator's outputs."""
+"""Adversarial losses, computed from the discriminator's outputs for true and for generated fields."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
+from subgrid.losses.protocols import AdversarialLoss, Scalar
+
+Logits = Float[Tensor, "b *place"]
 MEANS: dict[str, tuple[int, ...]] = {"batch": (0,), "all": (0, 1, 2, 3)}
 HALVES = ("both", "fake")
 
 
-class Vanilla:
-    """Binary cross-entropy with logits; the generator's side in the non-saturating form (Goodfellow et al. 2014).
+class Vanilla(AdversarialLoss):
+    """Binary cross-entropy with logits; the generator's loss in its non-saturating form (Goodfellow et al. 2014).
 
-    On the outputs of a discriminator that ends in a sigmoid this is the study's double sigmoid.
+    For a discriminator that ends in a sigmoid this is the double sigmoid of the published study.
     """
 
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Mean of the cross-entropies of real fields against 1 and made fields against 0."""
-        return 0.5 * (_against(real, 1.0) + _against(fake, 0.0))
+    def discriminator(self, real: Logits, fake: Logits) -> Scalar:
+        """Return the mean of the cross-entropies of true fields with label 1 and of generated fields with label 0."""
+        return 0.5 * (_cross_entropy(real, 1.0) + _cross_entropy(fake, 0.0))
 
-    def generator(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Cross-entropy of made fields against 1; `real` plays no part."""
-        return _against(fake, 1.0)
+    def generator(self, real: Logits, fake: Logits) -> Scalar:
+        """Return the cross-entropy of generated fields with label 1; `real` is not used."""
+        return _cross_entropy(fake, 1.0)
 
 
-class RelativisticAverage:
-    """Real fields should look more real than the average made one, and the other way round (Jolicoeur-Martineau 2018).
+class RelativisticAverage(AdversarialLoss):
+    """A true field should look more realistic than the average generated field, and the other way round.
 
-    arXiv:1807.00734. D: half the sum of BCE(real - mean(fake), 1) and BCE(fake - mean(real), 0); G: the same with the labels
-    exchanged, D's word on real fields held fixed. The half is BasicSR's, and the usual weight of 5e-3 belongs to it.
+    Jolicoeur-Martineau 2018, arXiv:1807.00734. Discriminator: half the sum of BCE(real - mean(fake), 1) and
+    BCE(fake - mean(real), 0). Generator: the same with the labels exchanged and `real` detached. The factor of one half
+    follows BasicSR; the usual weight of 5e-3 assumes it.
     """
 
     needs_real = True
@@ -38,52 +43,56 @@ class RelativisticAverage:
         """Build.
 
         Args:
-            mean: `batch`: means over the batch, place by place; `all`: over the places too, as the study's PREGAN has it.
-            generator_halves: `both`; or `fake`: G's loss is BCE(fake - mean(real), 1) alone and whole, as the study has it.
-                The gradient through mean(fake) is missing then.
+            mean: what the means are taken over: `batch` (default), place by place; or `all`, over the batch and all
+                places, as in the published PREGAN.
+            generator_halves: terms of the generator's loss: `both` (default); or `fake`, BCE(fake - mean(real), 1)
+                alone and not halved, as in the published PREGAN. With `fake` no gradient passes through mean(fake).
 
         Raises:
-            ValueError: for another word.
+            ValueError: for another value.
         """
         for option, value, choices in (("mean", mean, MEANS), ("generator_halves", generator_halves, HALVES)):
             if value not in choices:
                 raise ValueError(f"{option}: got {value!r}, expected one of {', '.join(choices)}")
-        self.over = MEANS[mean]
+        self.dims = MEANS[mean]
         self.both = generator_halves == "both"
 
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Half the sum of both cross-entropies."""
-        return 0.5 * (_against(real - self._mean(fake), 1.0) + _against(fake - self._mean(real), 0.0))
+    def discriminator(self, real: Logits, fake: Logits) -> Scalar:
+        """Return half the sum of both cross-entropies."""
+        return 0.5 * (_cross_entropy(real - self._mean(fake), 1.0) + _cross_entropy(fake - self._mean(real), 0.0))
 
-    def generator(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Half the sum with the labels exchanged, or the half of the made fields alone."""
+    def generator(self, real: Logits, fake: Logits) -> Scalar:
+        """Return half the sum with the labels exchanged, or the term of the generated fields alone."""
         real = real.detach()
-        of_fake = _against(fake - self._mean(real), 1.0)
-        return 0.5 * (_against(real - self._mean(fake), 0.0) + of_fake) if self.both else of_fake
+        of_fake = _cross_entropy(fake - self._mean(real), 1.0)
+        return 0.5 * (_cross_entropy(real - self._mean(fake), 0.0) + of_fake) if self.both else of_fake
 
-    def _mean(self, verdicts: Tensor) -> Tensor:
-        return verdicts.mean(self.over, keepdim=True)
+    def _mean(self, logits: Tensor) -> Tensor:
+        return logits.mean(self.dims, keepdim=True)
 
 
-class Hinge:
-    """Hinge loss (Lim and Ye 2017, arXiv:1705.02894): D is paid only inside the margin."""
+class Hinge(AdversarialLoss):
+    """Hinge loss (Lim and Ye 2017, arXiv:1705.02894): outputs beyond the margin cost nothing."""
 
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Half the sum of relu(1 - real) and relu(1 + fake)."""
+    def discriminator(self, real: Logits, fake: Logits) -> Scalar:
+        """Return half the sum of the means of relu(1 - real) and relu(1 + fake)."""
         return 0.5 * (F.relu(1.0 - real.float()).mean() + F.relu(1.0 + fake.float()).mean())
 
-    def generator(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Minus the mean of D's word on made fields."""
+    def generator(self, real: Logits, fake: Logits) -> Scalar:
+        """Return minus the mean output for generated fields; `real` is not used."""
         return -fake.float().mean()
 
 
 class Minimax(Vanilla):
-    """The theory's game (Goodfellow et al. 2014, arXiv:1406.2661): G minimises log(1 - D(G)), which saturates when D wins."""
+    """The original minimax form (Goodfellow et al. 2014, arXiv:1406.2661).
 
-    def generator(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Mean of log(1 - sigmoid(fake))."""
-        return -_against(fake, 0.0)
+    The generator minimises log(1 - D(G)), whose gradient vanishes where the discriminator is certain.
+    """
+
+    def generator(self, real: Logits, fake: Logits) -> Scalar:
+        """Return the mean of log(1 - sigmoid(fake)); `real` is not used."""
+        return -_cross_entropy(fake, 0.0)
 
 
-def _against(logits: Tensor, label: float) -> Tensor:
+def _cross_entropy(logits: Tensor, label: float) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits.float(), torch.full_like(logits, label, dtype=torch.float32))

@@ -1,4 +1,4 @@
-"""Perceptual loss: the distance of two fields in the features of a network that was trained on photographs."""
+"""Perceptual loss: the distance between two fields in the features of a network that was trained on photographs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from subgrid.errors import nearest
-from subgrid.losses.structure import refuse_small
+from subgrid.losses.protocols import ContentLoss, Fields, Scalar
+from subgrid.losses.structure import check_size
 from subgrid.pretrained import fill, find_weights, read_weights, sha256
 
 STAGES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
-"""Channels and convolutions of VGG19's stages; a 2x2 max-pool ends each."""
+"""Channels and number of convolutions of VGG19's stages; each ends with a 2x2 max-pool."""
 LAYERS = tuple(f"conv{i}_{j}" for i, (_, count) in enumerate(STAGES, 1) for j in range(1, count + 1))
 ACTIVATIONS = ("before", "after")
 DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": F.l1_loss, "mse": F.mse_loss}
@@ -23,14 +25,18 @@ COLOURS = ("red", "green", "blue")
 
 
 def vgg19_to(layer: str, activation: str = "before") -> nn.Sequential:
-    """VGG19's convolutional part up to a layer (Simonyan and Zisserman 2015, arXiv:1409.1556), numbered as torchvision does.
+    """Return VGG19's convolutional part up to a layer (Simonyan and Zisserman 2015, arXiv:1409.1556).
 
     Args:
-        layer: `conv{stage}_{index}`, both from 1; `conv5_4` is the last one.
-        activation: cut `before` the layer's ReLU or `after` it.
+        layer: `conv{stage}_{index}`, both counted from 1; `conv5_4` is the last one.
+        activation: end `before` the layer's ReLU or `after` it.
 
     Returns:
-        (b, 3, h, w) to (b, c, h / 2^(stage-1), w / 2^(stage-1)), rounded down at each stage.
+        A network from (b, 3, h, w) to (b, c, h / 2^(stage-1), w / 2^(stage-1)), rounded down at each stage. Layers are
+        numbered as in torchvision.
+
+    Raises:
+        ValueError: for an unknown layer.
     """
     layers: list[nn.Module] = []
     channels = 3
@@ -46,12 +52,12 @@ def vgg19_to(layer: str, activation: str = "before") -> nn.Sequential:
     raise ValueError(f"layer: got {layer!r}.{nearest(layer, LAYERS)}")
 
 
-class Perceptual(nn.Module):
+class Perceptual(ContentLoss):
     """Distance between VGG19 features of `sr` and `hr` (Johnson et al. 2016, arXiv:1603.08155).
 
-    ESRGAN (Wang et al. 2018, arXiv:1809.00219, section 3.3) takes features before the activation, of `conv5_4`, and L1.
-    Three field variables stand for red, green and blue: standardised values between `low` and `high` become 0 to 1, those
-    beyond are not clipped, then ImageNet's means and standard deviations are taken off. The network is not trained.
+    ESRGAN (Wang et al. 2018, arXiv:1809.00219, section 3.3) uses the features of `conv5_4` before the activation, and
+    L1. Three variables take the place of red, green and blue. Standardised values from `low` to `high` are mapped to 0
+    to 1 without clipping, then normalised with ImageNet's mean and standard deviation. The network is not trained.
     """
 
     def __init__(
@@ -68,16 +74,18 @@ class Perceptual(nn.Module):
 
         Args:
             variables: names of the fields' channels, in their order.
-            inputs: the variables that stand for red, green and blue; one may stand for several.
-            weights: `official` (torchvision's VGG19, trained on ImageNet), or the path of such a file.
-            layer: whose features are compared, `conv{stage}_{index}`.
-            activation: features `before` or `after` that layer's ReLU.
-            ranges: [low, high] of each input, in standard deviations of the training truth.
-            distance: `l1` or `mse`, mean over all features.
+            inputs: three variables, for red, green and blue, such as `["t2m", "u10", "v10"]`; a variable may be
+                repeated.
+            weights: `official` (default: torchvision's VGG19, trained on ImageNet), or the path of such a file.
+            layer: the layer whose features are compared, `conv{stage}_{index}`, from `conv1_1` to `conv5_4` (default).
+                A field needs at least 2^(stage - 1) cells along each side.
+            activation: compare features `before` (default) or `after` that layer's ReLU.
+            ranges: [low, high] of each input, in standard deviations; by default -3 to 3.
+            distance: `l1` (default) or `mse`, the mean over all features.
 
         Raises:
-            ValueError: for a variable, layer or word that is none of the choices, or ranges that are no ranges.
-            ConfigError: if the weights are not there, or are not VGG19's.
+            ValueError: for an unknown variable, layer or choice, or a range whose low end is not below its high end.
+            ConfigError: if the weights are missing or are not VGG19's.
         """
         super().__init__()
         for option, value, choices in (("activation", activation, ACTIVATIONS), ("distance", distance, DISTANCES)):
@@ -90,9 +98,7 @@ class Perceptual(nn.Module):
         self.vgg = vgg19_to(layer, activation)
         self.window = 2 ** (int(layer[4]) - 1)
         if weights == "none":
-            raise ValueError(
-                "weights: features of a network that has learned nothing mean nothing; give a path or 'official'"
-            )
+            raise ValueError("weights: the loss needs a trained network; give a path or 'official'")
         where = "losses.perceptual.weights"
         path = find_weights(weights, "vgg19", where)
         fill(nn.ModuleDict({"features": self.vgg}), read_weights(path, where), f"{where}: {path}")
@@ -105,31 +111,31 @@ class Perceptual(nn.Module):
         self.register_buffer("offset", ((-low / (high - low) - mean) / std).view(3, 1, 1), persistent=False)
 
     def describe(self, height: int, width: int) -> str:
-        """What it compares on fields of this size, in words."""
-        said = ", ".join(f"{name} for {colour}" for name, colour in zip(self.inputs, COLOURS, strict=True))
+        """Say which features are compared."""
+        listed = ", ".join(f"{name} for {colour}" for name, colour in zip(self.inputs, COLOURS, strict=True))
         return (
             f"VGG19 {self.source}, {self.layer} {self.activation} its activation: {height // self.window} x "
-            f"{width // self.window} features of {height} x {width} cells, {said}"
+            f"{width // self.window} features of {height} x {width} cells, {listed}"
         )
 
-    def features(self, fields: Tensor) -> Tensor:
-        """(b, c, H, W) standardised to (b, width, H / 2^(stage-1), W / 2^(stage-1))."""
+    def features(self, fields: Fields) -> Float[Tensor, "b f h w"]:
+        """Return the features, (b, f, H / 2^(stage-1), W / 2^(stage-1)), of standardised fields."""
         out: Tensor = self.vgg(fields.float()[:, self.channels] * self.scale + self.offset)
         return out
 
-    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """(b, c, H, W) twice, H and W at least `window`, to a scalar."""
-        refuse_small(sr, self.window)
+    def forward(self, sr: Fields, hr: Fields) -> Scalar:
+        """Return the loss; H and W must be at least `window`."""
+        check_size(sr, self.window)
         with torch.no_grad():
-            wanted = self.features(hr)
-        return self.distance(self.features(sr), wanted)
+            target = self.features(hr)
+        return self.distance(self.features(sr), target)
 
 
 def _channels(inputs: Sequence[str], variables: Sequence[str]) -> list[int]:
-    """Where the three inputs stand among the channels."""
+    """Return the channel of each of the three inputs."""
     if isinstance(inputs, str) or len(inputs) != 3:
         raise ValueError(
-            f"inputs: got {inputs!r}, expected three of {', '.join(variables)}, for red, green and blue; one may be repeated"
+            f"inputs: got {inputs!r}, expected three of {', '.join(variables)}, for red, green and blue (repeats allowed)"
         )
     for name in inputs:
         if name not in variables:
@@ -138,11 +144,11 @@ def _channels(inputs: Sequence[str], variables: Sequence[str]) -> list[int]:
 
 
 def _limits(ranges: Sequence[Sequence[float]]) -> tuple[Tensor, Tensor]:
-    """Low and high ends, (3,) each."""
+    """Return the low and the high ends, (3,) each."""
     ends = [list(pair) for pair in ranges]
     if len(ends) != 3 or any(len(pair) != 2 or not pair[0] < pair[1] for pair in ends):
         raise ValueError(
-            f"ranges: got {ends}, expected three pairs [low, high], low under high, in standard deviations"
+            f"ranges: got {ends}, expected three pairs [low, high] with low below high, in standard deviations"
         )
     low, high = torch.tensor(ends, dtype=torch.float32).unbind(1)
     return low, high

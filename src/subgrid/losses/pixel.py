@@ -1,35 +1,42 @@
-"""Cell by cell losses, on standardised fields (b, c, H, W)."""
+"""Losses computed cell by cell, on standardised fields (b, c, H, W)."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+
+from subgrid.losses.protocols import ContentLoss, Fields, Scalar
 
 
-class L1(nn.Module):
+class L1(ContentLoss):
     """Mean absolute difference, mean(|sr - hr|)."""
 
-    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """(b, c, H, W) twice to a scalar."""
+    def forward(self, sr: Fields, hr: Fields) -> Scalar:
+        """Return the loss."""
         return F.l1_loss(sr, hr)
 
 
-class MSE(nn.Module):
+class MSE(ContentLoss):
     """Mean squared difference, mean((sr - hr)^2)."""
 
-    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """(b, c, H, W) twice to a scalar."""
+    def forward(self, sr: Fields, hr: Fields) -> Scalar:
+        """Return the loss."""
         return F.mse_loss(sr, hr)
 
 
-class Charbonnier(nn.Module):
+class Charbonnier(ContentLoss):
     """Mean of sqrt(d^2 + eps^2): L1 with a gradient at zero (Charbonnier et al. 1994, doi:10.1109/ICIP.1994.413553)."""
 
     def __init__(self, eps: float = 1e-3) -> None:
+        """Build.
+
+        Args:
+            eps: the difference, in standard deviations, below which the loss behaves as a squared error; above 0, by
+                default 0.001.
+        """
         super().__init__()
         self.eps = eps
 
-    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """(b, c, H, W) twice to a scalar."""
+    def forward(self, sr: Fields, hr: Fields) -> Scalar:
+        """Return the loss."""
         return torch.sqrt((sr - hr) ** 2 + self.eps**2).mean()

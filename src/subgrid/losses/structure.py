@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from subgrid.losses.protocols import ContentLoss, Fields, Scalar
 
 
-class BoxSSIM(nn.Module):
-    """One minus SSIM with 3x3 mean filters, the published study's form, on standardised fields.
+class BoxSSIM(ContentLoss):
+    """One minus SSIM with 3x3 mean filters, the form of the published study, on standardised fields.
 
     SSIM = (2 mx my + C1)(2 sxy + C2) / ((mx^2 + my^2 + C1)(sx + sy + C2)), after Wang et al. 2004,
-    doi:10.1109/TIP.2003.819861, C1 = .01^2, C2 = .03^2. The study pads with zeros that count in the mean.
+    doi:10.1109/TIP.2003.819861. As in the study, fields are padded with zeros, which count in the means.
     """
 
     def __init__(self, c1: float = 0.01**2, c2: float = 0.03**2) -> None:
+        """Build.
+
+        Args:
+            c1: C1, in standard deviations squared, which limits the effect of the means where both are near zero; above
+                0, by default 0.0001 (0.01^2).
+            c2: C2, likewise for the variances; above 0, by default 0.0009 (0.03^2).
+        """
         super().__init__()
         self.c1, self.c2 = c1, c2
 
-    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """(b, c, H, W) twice to a scalar between 0 and 2."""
+    def forward(self, sr: Fields, hr: Fields) -> Scalar:
+        """Return the loss, between 0 and 2."""
         x, y = sr.float(), hr.float()  # variances as differences of squares need the digits
         mean_x, mean_y = _box(x), _box(y)
         var_x = _box(x * x) - mean_x**2
@@ -30,43 +39,60 @@ class BoxSSIM(nn.Module):
         return 1 - (numerator / (denominator + 1e-8)).mean()
 
 
-class GaussianSSIM(nn.Module):
-    """One minus SSIM in the standard form: Gaussian window of 11 cells and sigma 1.5, border cropped.
+class GaussianSSIM(ContentLoss):
+    """One minus SSIM in the standard form, with a Gaussian window and no padding.
 
-    Wang et al. 2004, doi:10.1109/TIP.2003.819861. The range of standardised fields is given; 6 standard deviations by default.
+    Wang et al. 2004, doi:10.1109/TIP.2003.819861.
     """
 
     def __init__(self, data_range: float = 6.0, sigma: float = 1.5, window: int = 11) -> None:
+        """Build.
+
+        Args:
+            data_range: range of the fields, in standard deviations, which sets C1 = (0.01 data_range)^2 and
+                C2 = (0.03 data_range)^2; above 0, by default 6.
+            sigma: standard deviation of the Gaussian window, in fine cells; above 0, by default 1.5.
+            window: width of the window, in fine cells, and the smallest height and width of a field; by default 11.
+        """
         super().__init__()
         self.data_range, self.window = data_range, window
         self.kernel: Tensor
         self.register_buffer("kernel", gaussian_window(window, sigma), persistent=False)
 
-    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """(b, c, H, W) twice, H and W at least the window, to a scalar."""
-        refuse_small(sr, self.window)
+    def forward(self, sr: Fields, hr: Fields) -> Scalar:
+        """Return the loss; H and W must be at least `window`."""
+        check_size(sr, self.window)
         similarity, _ = ssim_and_contrast(sr.float(), hr.float(), self.kernel, self.data_range)
         return 1 - similarity.mean()
 
 
-class MultiScaleSSIM(nn.Module):
+class MultiScaleSSIM(ContentLoss):
     """One minus MS-SSIM (Wang, Simoncelli and Bovik 2003, doi:10.1109/ACSSC.2003.1292216) with as many scales as fit.
 
-    Five scales and 11 cells need 176 cells; a field of 64 has room for three (64, 32, 16). The weights of the scales that fit
-    are renormalised to a sum of one; `scale_weights` says them. Negative contrast terms are cut at a small positive number,
-    which keeps the power and its gradient finite.
+    Five scales with a window of 11 cells need 176 cells; a field of 64 cells has room for three (64, 32, 16).
+    `scale_weights` gives the weights of the scales that fit, which are scaled to a sum of one. Negative contrast terms
+    are replaced by a small positive number, which keeps the power and its gradient finite.
     """
 
     WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
     def __init__(self, data_range: float = 6.0, sigma: float = 1.5, window: int = 11) -> None:
+        """Build.
+
+        Args:
+            data_range: range of the fields, in standard deviations, which sets C1 = (0.01 data_range)^2 and
+                C2 = (0.03 data_range)^2; above 0, by default 6.
+            sigma: standard deviation of the Gaussian window, in cells of each scale; above 0, by default 1.5.
+            window: width of the window, in cells of each scale, and the smallest height and width of a field; by
+                default 11. A narrower window lets more scales fit.
+        """
         super().__init__()
         self.data_range, self.window = data_range, window
         self.kernel: Tensor
         self.register_buffer("kernel", gaussian_window(window, sigma), persistent=False)
 
     def scale_weights(self, height: int, width: int) -> list[float]:
-        """Weights of the scales that a field has room for, at most five, finest first, with a sum of one."""
+        """Return the weights of the scales that fit into a field, at most five, finest first; their sum is one."""
         side, fitting = min(height, width), 0
         while fitting < len(self.WEIGHTS) and side >= self.window:
             fitting, side = fitting + 1, side // 2
@@ -74,14 +100,14 @@ class MultiScaleSSIM(nn.Module):
         return [weight / sum(chosen) for weight in chosen]
 
     def describe(self, height: int, width: int) -> str:
-        """What it does with fields of this size, in words."""
+        """Say how many scales fit, and their weights."""
         weights = self.scale_weights(height, width)
-        said = ", ".join(f"{weight:.3f}" for weight in weights)
-        return f"{len(weights)} of {len(self.WEIGHTS)} scales fit {height} x {width} cells, with weights {said}"
+        listed = ", ".join(f"{weight:.3f}" for weight in weights)
+        return f"{len(weights)} of {len(self.WEIGHTS)} scales fit {height} x {width} cells, with weights {listed}"
 
-    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """(b, c, H, W) twice, H and W at least the window, to a scalar."""
-        refuse_small(sr, self.window)
+    def forward(self, sr: Fields, hr: Fields) -> Scalar:
+        """Return the loss; H and W must be at least `window`."""
+        check_size(sr, self.window)
         x, y = sr.float(), hr.float()
         weights = self.scale_weights(x.shape[-2], x.shape[-1])
         product = torch.ones(x.shape[:2], device=x.device)
@@ -93,37 +119,37 @@ class MultiScaleSSIM(nn.Module):
         return 1 - product.mean()
 
 
-class GradientDifference(nn.Module):
-    """L1 distance between the absolute differences of neighbours, rows plus columns, as the study ran it.
+class GradientDifference(ContentLoss):
+    """L1 distance between the absolute differences of neighbouring cells, rows plus columns, as in the published study.
 
     After Mathieu et al. 2016, arXiv:1511.05440, with exponent 1.
     """
 
-    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """(b, c, H, W) twice to a scalar."""
+    def forward(self, sr: Fields, hr: Fields) -> Scalar:
+        """Return the loss."""
         return sum((F.l1_loss(sr.diff(dim=d).abs(), hr.diff(dim=d).abs()) for d in (-2, -1)), sr.new_zeros(()))
 
 
 def gaussian_window(cells: int, sigma: float) -> Tensor:
-    """(cells,) weights that sum to one."""
+    """Return weights (cells,) that sum to one."""
     offset = torch.arange(cells, dtype=torch.float64) - (cells - 1) / 2
     weights = torch.exp(-0.5 * (offset / sigma) ** 2)
     return (weights / weights.sum()).float()
 
 
-def refuse_small(fields: Tensor, window: int) -> None:
-    """A field without room for one window has no similarity.
+def check_size(fields: Fields, window: int) -> None:
+    """Check that a window fits into the fields.
 
     Raises:
-        ValueError: if it is smaller.
+        ValueError: if it does not.
     """
     height, width = fields.shape[-2:]
     if min(height, width) < window:
-        raise ValueError(f"fields of {height} x {width} cells have no room for its window of {window} cells")
+        raise ValueError(f"fields of {height} x {width} cells are smaller than its window of {window} cells")
 
 
-def ssim_and_contrast(x: Tensor, y: Tensor, kernel: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
-    """SSIM and its contrast-structure term at each cell where the window fits, (b, c, H-10, W-10)."""
+def ssim_and_contrast(x: Fields, y: Fields, kernel: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
+    """Return SSIM and its contrast-structure term where the window fits, (b, c, H - window + 1, W - window + 1) each."""
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     mean_x, mean_y = _blur(x, kernel), _blur(y, kernel)
     var_x = _blur(x * x, kernel) - mean_x**2
@@ -134,7 +160,7 @@ def ssim_and_contrast(x: Tensor, y: Tensor, kernel: Tensor, data_range: float) -
 
 
 def _blur(fields: Tensor, kernel: Tensor) -> Tensor:
-    """Separable convolution of each channel, valid cells alone."""
+    """Convolve each channel with a separable kernel, without padding."""
     channels = fields.shape[1]
     rows = kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
     columns = kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1)

@@ -14,7 +14,7 @@ from subgrid.data.grid import spatial_dims
 from subgrid.data.patches import patch_shape
 from subgrid.data.store import Store
 from subgrid.errors import ConfigError, RunError
-from subgrid.losses import GAME
+from subgrid.losses import DISCRIMINATOR_LOSSES
 from subgrid.networks import build_discriminator, build_generator
 from subgrid.pretrained import load_pretrained
 from subgrid.scores import compute_statistics
@@ -48,7 +48,9 @@ def refuse_untrainable(config: Config) -> None:
 
 def _refuse_pairing(config: Config) -> None:
     """A field drawn from noise is the likeness of no other, so nothing but a discriminator can judge it."""
-    paired = [f"losses.{name}" for name, given in config.losses.items() if given.weight and name not in GAME]
+    paired = [
+        f"losses.{name}" for name, given in config.losses.items() if given.weight and name not in DISCRIMINATOR_LOSSES
+    ]
     if paired or config.content.share > 0:
         raise ConfigError(
             f"{'content.share' if config.content.share > 0 else paired[0]}: {config.generator.name} draws fields from noise, "
@@ -96,7 +98,7 @@ def refuse_unfit(config: Config, store: Store) -> None:
     for key, losses in (("content.losses", config.content.losses), ("losses", config.losses)):
         for name, (_, term) in content_terms(losses, key, store.variables).items():
             where = f"{key}.{name} on fields of {rows} x {columns} cells"
-            _rehearse(where, partial(term, sr, hr), LARGER if min(rows, columns) < getattr(term, "window", 0) else "")
+            _rehearse(where, partial(term, sr, hr), LARGER if min(rows, columns) < term.window else "")
     if not config.conditional:
         constant = np.zeros((2, rows, columns)) + np.arange(columns)  # no spectrum, and no score, of nothing
         compare_sets(constant, constant, factor=factor, names=["log_spectral_distance"])

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
 
 from subgrid.config import Config, LossConfig
 from subgrid.errors import ConfigError, nearest
-from subgrid.losses import ADVERSARIAL, GAME, LOSSES, Adversarial
+from subgrid.losses import ADVERSARIAL, DISCRIMINATOR_LOSSES, LOSSES
 from subgrid.losses.feature_matching import FeatureMatching
+from subgrid.losses.protocols import AdversarialLoss, ContentLoss
 
 FEATURES = "feature_matching"
 LOWER_RATE = (
@@ -32,21 +32,21 @@ class Game:
         matching: weight and term of the feature matching, where there is any.
     """
 
-    loss: Adversarial
+    loss: AdversarialLoss
     weight: float
     matching: tuple[float, FeatureMatching] | None
 
 
 def content_terms(
     losses: Mapping[str, LossConfig], where: str, variables: Sequence[str]
-) -> dict[str, tuple[float, nn.Module]]:
+) -> dict[str, tuple[float, ContentLoss]]:
     """Content losses with a weight, built by name; `variables`, the channels in their order, go to those that ask for them."""
     out = {}
     for name, given in losses.items():
-        if name in GAME or given.weight == 0:
+        if name in DISCRIMINATOR_LOSSES or given.weight == 0:
             continue
         if name not in LOSSES:
-            raise ConfigError(f"{where}.{name}: no such loss.{nearest(name, [*LOSSES, *GAME])}")
+            raise ConfigError(f"{where}.{name}: no such loss.{nearest(name, [*LOSSES, *DISCRIMINATOR_LOSSES])}")
         try:
             known = {"variables": list(variables)} if "variables" in inspect.signature(LOSSES[name]).parameters else {}
             out[name] = (given.weight, LOSSES[name](**known, **given.options))
@@ -68,7 +68,7 @@ def make_game(config: Config) -> Game | None:
     kind = options.pop("kind", "vanilla")
     if kind not in ADVERSARIAL:
         raise ConfigError(f"losses.adversarial.kind: got {kind!r}.{nearest(str(kind), ADVERSARIAL)}")
-    made: Callable[..., Adversarial] = ADVERSARIAL[str(kind)]
+    made: Callable[..., AdversarialLoss] = ADVERSARIAL[str(kind)]
     known = inspect.signature(made).parameters
     for option in options:
         if option not in known:

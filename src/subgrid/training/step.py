@@ -10,6 +10,7 @@ from subgrid.config import Config
 from subgrid.data.patches import Batch
 from subgrid.errors import RunError
 from subgrid.inference.super_resolve import draw_noise
+from subgrid.losses.protocols import ContentLoss
 from subgrid.models.blocks import resize
 from subgrid.training.checkpoint import State
 from subgrid.training.objective import LOWER_RATE, Game
@@ -18,7 +19,7 @@ from subgrid.training.objective import LOWER_RATE, Game
 def update(
     fabric: Fabric,
     state: State,
-    terms: dict[str, tuple[float, nn.Module]],
+    terms: dict[str, tuple[float, ContentLoss]],
     game: Game | None,
     batch: Batch,
     config: Config,
@@ -69,7 +70,7 @@ def _game_terms(
         fake, heard = _listen(judge, condition, sr, matched)
         real = fake.detach()
         true: list[Tensor] = []
-        if matched or getattr(game.loss, "needs_real", False):
+        if matched or game.loss.needs_real:
             with torch.no_grad():
                 real, true = _listen(judge, condition, hr, matched)
     out = {"loss_adversarial": (game.weight, game.loss.generator(real, fake))}

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 import xarray as xr
-from torch import nn
 
 from subgrid.config import DESCRIPTIONS, Config, load_config
 from subgrid.config_files import flatten
@@ -26,6 +25,7 @@ from subgrid.io.atomic import write_json
 from subgrid.io.console import Progress, silent
 from subgrid.io.lock import locked
 from subgrid.io.tensors import save_tensors
+from subgrid.losses.protocols import ContentLoss
 from subgrid.models import count_parameters
 from subgrid.run import Run, create_run, load_run, refuse_existing, store_of
 from subgrid.training.checkpoint import State, adam, fresh_state, keep, restore, update_average
@@ -151,7 +151,7 @@ def _loop(run: Run, store: Store, progress: Progress) -> None:
     _finish(run, state, _remarks(run, state, terms, shape))
 
 
-def _terms(config: Config, key: str, device: torch.device) -> dict[str, tuple[float, nn.Module]]:
+def _terms(config: Config, key: str, device: torch.device) -> dict[str, tuple[float, ContentLoss]]:
     """The content losses of a stage, where it is computed."""
     losses = config.content.losses if key == "content.losses" else config.losses
     built = content_terms(losses, key, config.data.variables)
@@ -199,7 +199,7 @@ def _finish(run: Run, state: State, notes: list[str]) -> None:
 
 
 def _remarks(
-    run: Run, state: State, terms: dict[str, dict[str, tuple[float, nn.Module]]], patch: tuple[int, int]
+    run: Run, state: State, terms: dict[str, dict[str, tuple[float, ContentLoss]]], patch: tuple[int, int]
 ) -> list[str]:
     """Whether the content stage did its job, and what the losses did with patches of this size."""
     handed, out = state.handed_over, []
@@ -212,8 +212,8 @@ def _remarks(
         )
     for stage, key in STAGE_LOSSES.items():
         for name, (_, term) in terms[stage].items():
-            describe = getattr(term, "describe", None)
-            out += [f"{key}.{name}: {describe(*patch)}"] if callable(describe) else []
+            description = term.describe(*patch)
+            out += [f"{key}.{name}: {description}"] if description else []
     return out
 
 

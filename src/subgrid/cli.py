@@ -88,8 +88,8 @@ def prepare(
     overrides: Set = None,
 ) -> None:
     """Make a training store: paired coarse and fine fields, splits, statistics, provenance."""
+    from subgrid.data.store import describe_store
     from subgrid.io.console import notify, tracker
-    from subgrid.training.prepare import describe_store
     from subgrid.training.prepare import prepare as run_prepare
 
     with tracker("prepare") as progress:
@@ -108,9 +108,9 @@ def train(
     overrides: Set = None,
 ) -> None:
     """Train a system; prepares its data first if need be. May be killed at any moment and resumed."""
+    from subgrid.data.store import describe_store
     from subgrid.io.console import notify, tracker
     from subgrid.run import notes_of
-    from subgrid.training.prepare import describe_store
     from subgrid.training.prepare import prepare as run_prepare
     from subgrid.training.train import plan_run
     from subgrid.training.train import train as run_train

@@ -11,13 +11,14 @@ import xarray as xr
 from subgrid.data.check import check
 from subgrid.data.grid import coarsen
 from subgrid.data.sources.open_source import open_source
+from subgrid.data.store import describe_store
 from subgrid.data.synthetic.simulate import simulate
 from subgrid.errors import RunError
 from subgrid.evaluation.evaluate import evaluate
 from subgrid.inference.downscale import downscale
 from subgrid.io.console import Progress, notify, tracker
 from subgrid.reporting import report, verdict_of
-from subgrid.training.prepare import describe_store, prepare
+from subgrid.training.prepare import prepare
 from subgrid.training.train import train
 
 SETTINGS: dict[str, Any] = {

@@ -15,9 +15,9 @@ from subgrid.data.grid import coarsen
 from subgrid.data.sources.open_source import open_source
 from subgrid.data.sources.readers import expand
 from subgrid.data.static import static_fields
-from subgrid.data.store import open_store
+from subgrid.data.store import describe_store, open_store
 from subgrid.errors import ConfigError, GridError, RunError, SourceError
-from subgrid.training.prepare import describe_store, prepare
+from subgrid.training.prepare import prepare
 
 TOML = """
 [data]
@@ -98,7 +98,7 @@ def test_what_is_no_store_is_never_replaced(tmp_path: Path, settings: dict[str, 
     (tmp_path / "precious" / "thesis.tex").write_text("x")
     (tmp_path / "file").write_text("x")
     for name in ("precious", "file"):
-        with refused(RunError, f"{name} exists and is no training store; choose another --out."):
+        with refused(RunError, f"{name} exists and is not a training store. Choose another folder (out, or --out)."):
             prepare(settings, out=name)
     assert (tmp_path / "precious" / "thesis.tex").read_text() == "x"
 
@@ -178,7 +178,9 @@ def test_another_dimension_is_refused_with_the_way_to_choose(tmp_path: Path, set
 
 def test_a_field_without_time_is_refused(tmp_path: Path, settings: dict[str, Any]) -> None:
     make_fields(1).isel(valid_time=0, drop=True).to_netcdf(tmp_path / "static.nc")
-    with refused(ConfigError, "data.variables: t2m has no time dimension; a static field goes under data.static."):
+    with refused(
+        ConfigError, "data.variables: t2m has no time dimension. Move it to data.static if it does not change in time."
+    ):
         prepare(settings | {"data.source": "static.nc"})
 
 
@@ -224,8 +226,8 @@ def test_a_coarse_source_is_paired_on_shared_times(tmp_path: Path, settings: dic
     np.testing.assert_array_equal(store.lr["t2m"].values, coarse["t2m"].values[2:])
     np.testing.assert_array_equal(store.hr["t2m"].values, fine["t2m"].values[2:])
     assert describe_store(path)[-1] == (
-        "10 times are in both sources: fine 12 (2020-01-01T00:00 to 2020-01-12T00:00), coarse 10 (2020-01-03T00:00 to "
-        "2020-01-12T00:00)"
+        "10 times are in both sources, of 12 fine (2020-01-01T00:00 to 2020-01-12T00:00) and 10 coarse "
+        "(2020-01-03T00:00 to 2020-01-12T00:00); the others are left out"
     )
     coarse.to_netcdf(tmp_path / "all.nc")
     assert open_store(prepare(settings | {"data.coarse_source": "all.nc"})).meta["notes"] == []
@@ -242,19 +244,22 @@ def test_a_coarse_source_that_does_not_fit_is_refused(tmp_path: Path, settings: 
     replace(coarse.assign_coords(valid_time=coarse.valid_time + np.timedelta64(1, "h")))
     with refused(
         ConfigError,
-        "data.coarse_source: it shares no time with data.source; it runs from 2020-01-01T01:00 to 2020-01-12T01:00, "
-        "data.source from 2020-01-01T00:00 to 2020-01-12T00:00.",
+        "data.coarse_source and data.source have no time in common: the coarse fields run from 2020-01-01T01:00 to "
+        "2020-01-12T01:00, the fine fields from 2020-01-01T00:00 to 2020-01-12T00:00. Choose sources of the same period.",
     ):
         prepare(with_pair)
     replace(coarse.convert_calendar("noleap", dim="valid_time"))
     with refused(
         ConfigError,
-        "data.coarse_source: its calendar is noleap, that of data.source proleptic_gregorian; bring both to one, e.g. by "
+        "data.coarse_source has the calendar 'noleap', data.source 'proleptic_gregorian'. Convert one of them, e.g. with "
         "`cdo setcalendar` or xarray's convert_calendar.",
     ):
         prepare(with_pair)
     replace(coarse.isel(valid_time=0, drop=True))
-    with refused(ConfigError, "data.variables: t2m has no time dimension; a static field goes under data.static."):
+    with refused(
+        ConfigError,
+        "data.variables: t2m has no time dimension. Move it to data.static if it does not change in time.",
+    ):
         prepare(with_pair)
     replace(coarse.isel(latitude=slice(1, None)))
     with pytest.raises(GridError, match=r"^latitude: 8 fine cells do not nest in 3 coarse cells"):
@@ -321,7 +326,10 @@ def test_static_fields_reach_one_cell_beyond_their_centres_and_no_further() -> N
     nearly = static_on(np.arange(3.0, -5.0, -2.0), np.arange(11.0, 21.0, 2.0))
     out = static_fields(["orography"], nearly, fields)["orography"]
     np.testing.assert_allclose(out.values, static_on(fields.latitude, fields.longitude)["orography"], atol=0.1)
-    text = "static field orography does not cover the domain of the data, or has missing values; give one that does."
+    text = (
+        "the static field orography does not cover the domain of the data, or has missing values. Give a static field that "
+        "covers the domain, or fill the missing values."
+    )
     for given in (
         static_on(np.arange(1.0, -5.0, -2.0), np.arange(11.0, 21.0, 2.0)),
         static_on(np.arange(9.0, -9.0, -1.0), np.arange(30.0, 60.0)),  # elsewhere, not round the globe
@@ -345,7 +353,8 @@ def test_static_fields_keep_the_first_of_several_times() -> None:
 def test_unusable_static_fields_are_refused(tmp_path: Path, settings: dict[str, Any]) -> None:
     with refused(
         ConfigError,
-        "data.static: sin_latitud is not made from the grid and there is no data.static_source. Did you mean 'sin_latitude'?",
+        "data.static: 'sin_latitud' is not computed from the grid, and no data.static_source is given. Did you mean "
+        "'sin_latitude'?",
     ):
         prepare(settings | {"data.static": ["sin_latitud"]})
     fields = make_fields(1)
@@ -355,7 +364,8 @@ def test_unusable_static_fields_are_refused(tmp_path: Path, settings: dict[str, 
     (static_on(fields.latitude, fields.longitude) * 0).to_netcdf(tmp_path / "flat.nc")
     with refused(
         ConfigError,
-        "data.static: orography is constant or has missing values over the domain; leave it out or fill it.",
+        "data.static: orography is constant or has missing values over the domain. Remove it from the list, or fill the "
+        "missing values.",
     ):
         prepare(settings | {"data.static": ["orography"], "data.static_source": "flat.nc"})
 
@@ -370,8 +380,8 @@ def test_static_fields_need_the_same_kind_of_grid() -> None:
         static_fields(["cos_latitude"], None, projected)
     with refused(
         GridError,
-        "static fields are on ('latitude', 'longitude'), the data on ('projection_y_coordinate', 'projection_x_coordinate'); "
-        "both must be of one kind of grid.",
+        "the static fields are on a grid of ('latitude', 'longitude'), the data on ('projection_y_coordinate', "
+        "'projection_x_coordinate'). Regrid the static fields to the kind of grid of the data.",
     ):
         static_fields(["orography"], static_on([1.0, 0.0], [0.0, 1.0]), projected)
 

@@ -171,6 +171,18 @@ def open_store(path: str | Path) -> Store:
     return Store(path, hr, lr, static, meta)
 
 
+def describe_store(path: str | Path) -> list[str]:
+    """Say what a store holds, in lines of text: variables, grids, times of each split, and what was left out."""
+    store = open_store(path)
+    y, x = spatial_dims(store.hr)
+    shape = f"{store.lr.sizes[y]} x {store.lr.sizes[x]} -> {store.hr.sizes[y]} x {store.hr.sizes[x]}"
+    lines = [f"{', '.join(store.variables)}: {shape}, factor {store.factor}, coarsened by {store.meta['method']}"]
+    for name in SPLITS:
+        first, last = store.meta["periods"][name]
+        lines.append(f"{name}: {store.meta['num_times'][name]} times, {first[:16]} to {last[:16]}")
+    return lines + list(store.meta["notes"])
+
+
 def same_request(path: Path, request: Mapping[str, Any]) -> bool:
     """Whether a complete store at `path` was made from this request (all facts in `request` equal)."""
     if not (path / "store.json").is_file():

@@ -1,0 +1,154 @@
+"""Open what a training store is made from: fine fields, coarse fields of their own source, and static fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from subgrid.data.grid import crop_to_multiple, spatial_dims
+from subgrid.data.sources.open_source import open_source, wind_components
+from subgrid.data.sources.readers import expand, find_paths
+from subgrid.data.sources.times import describe_time
+from subgrid.data.static import static_fields, static_scales
+from subgrid.errors import ConfigError
+
+Source = str | list[str] | xr.Dataset
+"""A path or glob, a list of them, or an open Dataset."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Fine fields and what belongs to them, opened lazily and ready to be split and written.
+
+    Attributes:
+        fine: fields (valid_time, y, x); y and x are multiples of the factor.
+        coarse: fields (valid_time, y, x) on the same times, where they have a source of their own; else None.
+        static: fields (y, x) on the fine grid that do not change in time, or None.
+        static_scale: mean and standard deviation of each static field, in its units.
+        vectors: the variables that are vector components: `x` (eastward) or `y` (northward).
+        files: the files that were named, in the order fine, coarse, static; without those of an open Dataset.
+        notes: sentences on what was left out.
+    """
+
+    fine: xr.Dataset
+    coarse: xr.Dataset | None
+    static: xr.Dataset | None
+    static_scale: dict[str, dict[str, float]]
+    vectors: dict[str, Literal["x", "y"]]
+    files: list[Path]
+    notes: list[str]
+
+
+def open_pair(
+    source: Source,
+    *,
+    variables: Sequence[str],
+    factor: int,
+    select: Mapping[str, Any] | None = None,
+    start: str | None = None,
+    step: str | None = None,
+    coarse_source: Source | None = None,
+    static: Sequence[str] = (),
+    static_source: Source | None = None,
+) -> Pair:
+    """Open fine fields, crop them to whole coarse cells, and add coarse and static fields.
+
+    Args:
+        source: the fine fields.
+        variables: names of the variables, the same in both sources.
+        factor: fine cells per coarse cell along an axis.
+        select: labels to pick along other dimensions.
+        start: time of the first field of an .npy file.
+        step: time between the fields of an .npy file.
+        coarse_source: coarse fields of their own; None where the fine fields will be coarsened.
+        static: names of static fields, computed from the grid or read from `static_source`.
+        static_source: where static fields are read.
+
+    Returns:
+        All of them; fine and coarse fields on the times that both sources hold.
+
+    Raises:
+        SubgridError: for sources that cannot be opened or do not fit together.
+    """
+
+    def opened(fields: Source) -> xr.Dataset:
+        return _open_series(fields, variables=variables, select=select, start=start, step=step)
+
+    fine, note = crop_to_multiple(opened(source), factor)
+    notes = [note] if note else []
+    coarse = None
+    if coarse_source is not None:
+        fine, coarse, note = _common_times(fine, opened(coarse_source))
+        notes += [note] if note else []
+        coarse = _without_other_coords(coarse)
+    fixed = static_fields(static, static_source, fine) if static else None
+    return Pair(
+        fine=_without_other_coords(fine),
+        coarse=coarse,
+        static=fixed,
+        static_scale=static_scales(fixed) if fixed is not None else {},
+        vectors=wind_components(fine),
+        files=[path for part in (source, coarse_source, static_source) for path in _files(part)],
+        notes=notes,
+    )
+
+
+def _open_series(source: Source, *, variables: Sequence[str], **options: Any) -> xr.Dataset:
+    """Open fields (valid_time, y, x).
+
+    Raises:
+        ConfigError: for a variable with a further dimension, or without times.
+    """
+    fields = open_source(source if isinstance(source, xr.Dataset) else expand(source), variables=variables, **options)
+    for name, field in fields.data_vars.items():
+        extra = [str(d) for d in field.dims if d not in {"valid_time", *spatial_dims(fields)}]
+        if extra:
+            raise ConfigError(
+                f"data.variables: {name} has the dimension {extra[0]} with {field.sizes[extra[0]]} values; training takes one. "
+                f"Choose it: select = {{ {extra[0]} = {field[extra[0]].values[0]} }} under [data]."
+            )
+        if "valid_time" not in field.dims:
+            raise ConfigError(
+                f"data.variables: {name} has no time dimension. Move it to data.static if it does not change in time."
+            )
+    return fields
+
+
+def _common_times(fine: xr.Dataset, coarse: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset, str | None]:
+    """Keep the times that both hold; the third value is a sentence on what was left out, None where nothing was."""
+    times = fine["valid_time"], coarse["valid_time"]
+    fine_calendar, coarse_calendar = (axis.dt.calendar for axis in times)
+    if fine_calendar != coarse_calendar:
+        raise ConfigError(
+            f"data.coarse_source has the calendar {coarse_calendar!r}, data.source {fine_calendar!r}. Convert one of them, "
+            "e.g. with `cdo setcalendar` or xarray's convert_calendar."
+        )
+    shared = np.intersect1d(times[0].values, times[1].values)
+    fine_span, coarse_span = (f"{describe_time(a.values[0])} to {describe_time(a.values[-1])}" for a in times)
+    if shared.size == 0:
+        raise ConfigError(
+            f"data.coarse_source and data.source have no time in common: the coarse fields run from {coarse_span}, the fine "
+            f"fields from {fine_span}. Choose sources of the same period."
+        )
+    note = None
+    if shared.size < max(axis.size for axis in times):
+        note = (
+            f"{shared.size} times are in both sources, of {times[0].size} fine ({fine_span}) and {times[1].size} coarse "
+            f"({coarse_span}); the others are left out"
+        )
+    return fine.sel(valid_time=shared), coarse.sel(valid_time=shared), note
+
+
+def _without_other_coords(fields: xr.Dataset) -> xr.Dataset:
+    """Drop all coordinates but time and the two horizontal ones."""
+    kept = {"valid_time", *spatial_dims(fields)}
+    return fields.drop_vars([name for name in fields.coords if name not in kept])
+
+
+def _files(source: Source | None) -> list[Path]:
+    return [] if source is None or isinstance(source, xr.Dataset) else find_paths(expand(source))

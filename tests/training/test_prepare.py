@@ -178,9 +178,8 @@ def test_another_dimension_is_refused_with_the_way_to_choose(tmp_path: Path, set
 
 def test_a_field_without_time_is_refused(tmp_path: Path, settings: dict[str, Any]) -> None:
     make_fields(1).isel(valid_time=0, drop=True).to_netcdf(tmp_path / "static.nc")
-    with refused(
-        ConfigError, "data.variables: t2m has no time dimension. Move it to data.static if it does not change in time."
-    ):
+    text = "data.variables: t2m has no time dimension. Move it to data.static if it does not change in time."
+    with refused(ConfigError, text):
         prepare(settings | {"data.source": "static.nc"})
 
 

@@ -7,11 +7,13 @@ deviation ``± 0.12``, and units are written as print does, ``m s⁻¹``.
 from __future__ import annotations
 
 import math
-import re
+
+from subgrid.data.sources.units import display_units
 
 MISSING = "n/a"
 SMALLEST, LARGEST = 1e-4, 1e6  # sizes from and to which numbers are written without an exponent
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+format_units = display_units
 
 
 def num_decimals(largest: float, digits: int) -> int:
@@ -88,19 +90,6 @@ def format_interval(
 def format_spread(value: float, *, decimals: int | None = None) -> str:
     """Write a standard deviation as ``± 0.12``, two digits by default; empty for NaN."""
     return "" if math.isnan(value) else f"± {format_number(value, digits=2, decimals=decimals)}"
-
-
-def format_units(units: str) -> str:
-    """Write units as print does: ``m s**-1`` as ``m s⁻¹``, ``(K)^2`` as ``K²``, and ``1`` (dimensionless) as nothing."""
-    text = units.strip().replace("degC", "°C").replace("**", "^")
-    if text in ("1", "(1)", "(1)^2"):
-        return ""
-    text = re.sub(r"\(([^\W\d_]+)\)(?=\^)", r"\1", text)
-    return re.sub(r"(?<=[^\W\d_])\^?(-?\d+)|(?<=\))\^(\d+)", _superscript, text)
-
-
-def _superscript(exponent: re.Match[str]) -> str:
-    return (exponent[1] or exponent[2]).translate(_SUPERSCRIPT)
 
 
 def name_with_units(name: str, units: str) -> str:

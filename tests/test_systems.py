@@ -40,9 +40,10 @@ def tiny_settings(system: str) -> dict[str, Any]:
     config = load_config({"system": system, "data.variables": ["a"]})
     out = {key: value for key, value in SETTINGS.items() if key.startswith(("data.", "train."))}
     out |= {"system": system, "train.updates": 2, "train.validate_every": 2}
-    out |= {"content.share": 0.5} if config.content.share else {}
+    out |= {"content.share": 0.5} if 0 < config.content.share < 1 else {}
     for kind, table in (("generator", GENERATORS), ("discriminator", DISCRIMINATORS)):
-        known = inspect.signature(table[getattr(config, kind).name]).parameters
+        part = getattr(config, kind)
+        known = inspect.signature(table[part.name]).parameters if part is not None else {}
         out |= {f"{kind}.{key}": value for key, value in SIZES.items() if key in known}
     out |= {"generator.weights": "none"} if "weights" in config.generator.options else {}  # no network
     return out
@@ -64,6 +65,20 @@ def test_every_system_takes_the_whole_road(system: str, tiny_store: Path, coarse
     fine = downscale(run, coarse)
     assert dict(fine.sizes) == {"valid_time": 2, "latitude": 24, "longitude": 20}
     assert all(np.isfinite(fine[name]).all() for name in ("t2m", "u10"))
+
+
+OWN_RECIPE = """
+summary = "a residual network trained on the absolute error alone"
+family = "sound"
+generator = { name = "srresnet", norm = "none", head = "linear", base = "bicubic" }
+content = { share = 1.0, losses.l1.weight = 1.0 }
+train = { updates = 10 }
+"""
+
+
+def test_a_recipe_of_ones_own_without_a_discriminator(tiny_store: Path, coarse: xr.Dataset, tmp_path: Path) -> None:
+    (tmp_path / "plain.toml").write_text(OWN_RECIPE)
+    test_every_system_takes_the_whole_road(str(tmp_path / "plain.toml"), tiny_store, coarse, tmp_path)
 
 
 @pytest.mark.parametrize("system", ["cgan", "published/esrgan"])

@@ -75,7 +75,9 @@ def check(
     for line in found.summary:
         typer.echo(line)
     for finding in found.findings:
-        typer.echo(f"{finding.level.upper():8}{finding.where}: {finding.what}\n        {finding.fix}")
+        typer.echo(f"{finding.level.upper():8}{finding.text}")
+        if finding.fix:
+            typer.echo(f"        {finding.fix}")
     typer.echo("usable for training" if found.usable else "not usable for training as it is")
     if not found.usable:
         raise typer.Exit(1)

@@ -12,9 +12,9 @@ import pytest
 import xarray as xr
 from test_open_source import AWKWARD, curvilinear, make, real
 
-from subgrid.data.check import Finding, Report, check
+from subgrid.data.check import Finding, SourceReport, check
 from subgrid.data.sources import times
-from subgrid.data.tally import Tally
+from subgrid.data.value_statistics import ValueStatistics
 
 
 def sound(**changes: Any) -> xr.Dataset:
@@ -22,7 +22,7 @@ def sound(**changes: Any) -> xr.Dataset:
     return make(**{"lat": np.arange(64.0) * 0.5, "lon": np.arange(64.0) * 0.5, "times": 40, **changes})
 
 
-def found(report: Report, word: str) -> Finding:
+def found(report: SourceReport, word: str) -> Finding:
     hits = [finding for finding in report.findings if word in finding.what]
     assert len(hits) == 1, report.findings
     assert len(hits[0].fix) > 15
@@ -36,21 +36,21 @@ def test_a_sound_source_has_no_findings() -> None:
     assert report.summary[0] == "source: the data set"
     assert report.summary[1].startswith("t2m: K, float32 (valid_time 40, latitude 64, longitude 64), ")
     assert report.summary[2:] == [
-        "grid: 64 x 64 cells, latitude 31.5 .. 0 by 0.5, longitude 0 .. 31.5 by 0.5 (degrees)",
-        "times: 40, 2020-01-01T00:00 .. 2020-01-10T18:00, every 6 h, standard calendar",
+        "grid: 64 x 64 cells, latitude 31.5 to 0 by 0.5, longitude 0 to 31.5 by 0.5 (degrees)",
+        "times: 40, 2020-01-01T00:00 to 2020-01-10T18:00, every 6 h, standard calendar",
     ]
 
 
 def test_summary_gives_the_moments_of_the_values() -> None:
     ds = sound()
     values = ds["t2m"].values.astype(float)
-    tally = Tally()
+    statistics = ValueStatistics()
     for block in np.array_split(ds["t2m"].values, 7):
-        tally.add(block, timed=True)
-    assert tally.mean == pytest.approx(values.mean(), rel=1e-12)
-    assert tally.std == pytest.approx(values.std(), rel=1e-9)
-    assert (tally.low, tally.high) == (values.min(), values.max())
-    assert f"{values.min():.6g} .. {values.max():.6g}, mean {values.mean():.6g}" in check(ds).summary[1]
+        statistics.add(block, timed=True)
+    assert statistics.mean == pytest.approx(values.mean(), rel=1e-12)
+    assert statistics.std == pytest.approx(values.std(), rel=1e-9)
+    assert (statistics.low, statistics.high) == (values.min(), values.max())
+    assert f"{values.min():.6g} to {values.max():.6g}, mean {values.mean():.6g}" in check(ds).summary[1]
 
 
 @pytest.mark.parametrize("always", [True, False])
@@ -63,18 +63,27 @@ def test_missing_values(always: bool) -> None:
     assert finding.where == "t2m"
     assert not report.usable
     if always:
-        assert finding.what.startswith("25.00% of the values are missing, at the same cells every time (a mask")
+        assert finding.what == (
+            "40960 of 163840 values are missing (25.00 %; the same cells at every time, as under a land mask). "
+            "Training needs complete fields."
+        )
     else:
-        assert finding.what.startswith("6.25% of the values are missing, at changing cells")
+        assert "10240 of 163840 values are missing (6.25 %; not the same at every time)" in finding.what
+
+
+def test_one_missing_value_is_counted() -> None:
+    ds = sound()
+    ds["t2m"].values[3, 3, 3] = np.nan
+    assert found(check(ds), "are missing").what.startswith("1 of 163840 values are missing (less than 0.01 %;")
 
 
 @pytest.mark.parametrize(
     ("value", "word"),
     [
-        (np.inf, "3 values are infinite."),
-        (1e20, "3 values exceed 1e+15: a fill value that the file does not declare."),
-        (-9999.0, "3 values are -9999 while all others lie in 2"),
-        (-999.0, "3 values are -999 while all others lie in 2"),
+        (np.inf, "3 of 163840 values are infinite."),
+        (1e20, "3 of 163840 values exceed 1e+15: this is a fill value that the file does not declare."),
+        (-9999.0, "3 of 163840 values are -9999 while all others lie from 2"),
+        (-999.0, "3 of 163840 values are -999 while all others lie from 2"),
     ],
 )
 def test_infinite_values_and_fill_values(value: float, word: str) -> None:
@@ -85,7 +94,7 @@ def test_infinite_values_and_fill_values(value: float, word: str) -> None:
     assert len(report.findings) == 1
     # What is found does not spoil the other numbers.
     low, high = np.sort(sound()["t2m"].values.ravel())[[0, -1]]
-    assert f"{low:.6g} .. {high:.6g}, mean 2" in report.summary[1]
+    assert f"{low:.6g} to {high:.6g}, mean 2" in report.summary[1]
 
 
 def test_a_value_like_a_fill_value_among_its_like_is_none() -> None:
@@ -101,7 +110,7 @@ def test_constant_and_all_missing() -> None:
     assert found(check(ds), "constant: every value is 5.").level == "error"
     ds["t2m"].values[:] = np.nan
     report = check(ds)
-    assert "100.00% of the values are missing" in report.findings[0].what
+    assert "163840 of 163840 values are missing (100.00 %" in report.findings[0].what
     assert "no values" in report.summary[1]
     ds["t2m"].values[:] = -9999
     assert "while there are no others" in check(ds).findings[0].what
@@ -128,8 +137,8 @@ def test_stuck_fields_across_blocks() -> None:
 @pytest.mark.parametrize(
     ("drop", "word"),
     [
-        ([5], "(6 h, 12 h; mostly 6 h), with 1 gap(s); the largest is 12 h, 2020-01-02T00:00 to 2020-01-02T12:00"),
-        ([5, *range(11, 31)], "with 2 gap(s); the largest is 5.25 d, 2020-01-03T12:00 to 2020-01-08T18:00"),
+        ([5], "(6 h, 12 h; mostly 6 h), with 1 gap; the largest is 12 h, 2020-01-02T00:00 to 2020-01-02T12:00"),
+        ([5, *range(11, 31)], "with 2 gaps; the largest is 5.25 d, 2020-01-03T12:00 to 2020-01-08T18:00"),
     ],
 )
 @pytest.mark.parametrize("calendar", ["standard", "noleap"])
@@ -138,7 +147,7 @@ def test_gaps(drop: list[int], word: str, calendar: str) -> None:
     report = check(ds if calendar == "standard" else ds.convert_calendar(calendar, use_cftime=True))
     assert word in found(report, "the time step is irregular").what
     assert report.summary[-1].endswith(f"{calendar} calendar")
-    assert "with gaps" in report.summary[-1]
+    assert ", with gaps" in report.summary[-1]
 
 
 @pytest.mark.parametrize("freq", ["MS", "YS"])
@@ -148,7 +157,7 @@ def test_calendar_months_and_years_are_regular(freq: str) -> None:
 
 
 def test_few_times_and_none() -> None:
-    assert found(check(sound(times=29)), "only 29 time(s)").level == "warning"
+    assert found(check(sound(times=29)), "only 29 times").level == "warning"
     assert found(check(sound(times=None)), "there is no time axis").level == "warning"
     assert check(sound(times=None)).summary[-1] == "times: none (static)"
 
@@ -156,9 +165,9 @@ def test_few_times_and_none() -> None:
 @pytest.mark.parametrize(
     ("lat", "lon", "factor", "word"),
     [
-        (65, 64, 4, "65 x 64 cells are no multiple of factor 4: 1 row(s) at the south edge will be cropped."),
-        (64, 70, 4, "64 x 70 cells are no multiple of factor 4: 2 column(s) at the east edge will be cropped."),
-        (69, 70, 8, "5 row(s) at the south edge and 6 column(s) at the east edge will be cropped."),
+        (65, 64, 4, "65 x 64 cells are not a multiple of factor 4: 1 row at the south edge will be cropped."),
+        (64, 70, 4, "64 x 70 cells are not a multiple of factor 4: 2 columns at the east edge will be cropped."),
+        (69, 70, 8, "5 rows at the south edge and 6 columns at the east edge will be cropped."),
     ],
 )
 def test_what_is_cropped(lat: int, lon: int, factor: int, word: str) -> None:
@@ -169,7 +178,7 @@ def test_what_is_cropped(lat: int, lon: int, factor: int, word: str) -> None:
 
 def test_cropping_opens_the_globe() -> None:
     report = check(sound(lon=np.arange(90) * 4.0))
-    assert found(report, "no multiple").what.endswith("The longitudes then no longer close the globe.")
+    assert found(report, "not a multiple").what.endswith("The longitudes then no longer go round the globe.")
     assert report.summary[2].endswith("global in longitude")
 
 
@@ -182,20 +191,20 @@ def test_small_domains() -> None:
 
 def test_gaussian_latitudes_and_poles() -> None:
     nodes = np.rad2deg(np.arcsin(np.polynomial.legendre.leggauss(96)[0]))
-    assert "a Gaussian grid, perhaps" in found(check(sound(lat=nodes)), "spacing is not uniform").what
+    assert "possibly a Gaussian grid" in found(check(sound(lat=nodes)), "spacing is not uniform").what
     poles = sound(lat=np.linspace(-90, 90, 64).astype(np.float32))
-    assert found(check(poles), "rows lie on a pole").level == "note"
+    assert found(check(poles), "rows on a pole").level == "note"
 
 
 def test_names_units_and_further_dimensions() -> None:
     ds = sound(name="u10", units="")
     ds = ds.expand_dims(number=[0, 1]).expand_dims(level=[850, 500])
     report = check(ds)
-    assert found(report, "no units").level == "warning"
-    assert found(report, "taken for the x component of a vector by its name alone").where == "u10"
+    assert found(report, "states no units").level == "warning"
+    assert found(report, "taken for the x component of a vector").where == "u10"
     assert found(report, "an ensemble of 2 members").level == "note"
     assert found(report, "a further dimension of 2 labels").fix.endswith("select = {level = 850}.")
-    assert "leave out the variables" in found(check(ds.assign_coords(level=[np.nan, np.nan])), "further").fix
+    assert "remove the variables" in found(check(ds.assign_coords(level=[np.nan, np.nan])), "further").fix
     assert [finding.level for finding in report.findings] == ["warning", "note", "note", "note"]
 
 
@@ -212,9 +221,21 @@ def test_a_source_that_does_not_open_is_a_finding(tmp_path: Path) -> None:
     report = check(tmp_path / "none.nc")
     assert not report.usable
     assert report.summary == []
-    assert report.findings[0].where == str(tmp_path / "none.nc")
-    assert "does not exist" in report.findings[0].what
-    assert "curvilinear" in check(curvilinear(None)).findings[0].what
+    assert report.findings[0].text.startswith(f"'{tmp_path / 'none.nc'}' does not exist.")
+    assert check(curvilinear(None)).findings[0].text.startswith("the data set: the grid is curvilinear")
+
+
+def test_a_finding_on_several_variables_is_given_once() -> None:
+    ds = sound(units="")
+    report = check(ds.assign(d2m=ds["t2m"] + 1, sst=sound()["t2m"] + 2))
+    assert found(report, "states no units").text.startswith("t2m, d2m: the file states no units")
+
+
+def test_no_advice_begins_with_nothing() -> None:
+    ds = sound(lat=np.linspace(-90, 90, 65), lon=np.arange(66) ** 1.1, name="u10", units="").expand_dims(number=[0, 1])
+    findings = check(ds).findings
+    assert len(findings) >= 6
+    assert not [finding for finding in findings if finding.fix.startswith("Nothing")]
 
 
 def test_values_that_cannot_be_read_are_a_finding() -> None:
@@ -235,7 +256,7 @@ def test_arguments_reach_the_source(tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in report.summary] == ["source", "other", "grid", "times"]
     np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(40, 1, 64, 64)))
     report = check(tmp_path / "a.npy", variables=["t2m"], start="2020-01-01", step="3h")
-    assert report.summary[-1] == "times: 40, 2020-01-01T00:00 .. 2020-01-05T21:00, every 3 h, standard calendar"
+    assert report.summary[-1] == "times: 40, 2020-01-01T00:00 to 2020-01-05T21:00, every 3 h, standard calendar"
     assert "(cell numbers)" in report.summary[-2]
 
 
@@ -279,21 +300,21 @@ def test_gfs_winds_as_documented() -> None:
     report = check(real("gfs_uv10_1deg.nc"))
     assert report.usable
     assert "the largest is 17 d, 2018-09-19T18:00 to 2018-10-06T18:00" in found(report, "irregular").what
-    assert "1 row(s) at the south edge will be cropped." in found(report, "no multiple").what
-    assert found(report, "rows lie on a pole").level == "note"
+    assert "1 row at the south edge will be cropped." in found(report, "not a multiple").what
+    assert found(report, "rows on a pole").level == "note"
     assert report.summary[-2].endswith("global in longitude")
 
 
 @pytest.mark.realdata
 def test_sea_surface_temperature_is_masked() -> None:
     report = check(real("series/sst.mnmean.nc"))
-    assert "31.41% of the values are missing, at the same cells every time" in found(report, "missing").what
-    assert report.summary[-1] == "times: 128, 2010-01-01T00:00 .. 2020-08-01T00:00, monthly, standard calendar"
+    assert "(31.41 %; the same cells at every time" in found(report, "missing").what
+    assert report.summary[-1] == "times: 128, 2010-01-01T00:00 to 2020-08-01T00:00, monthly, standard calendar"
 
 
 @pytest.mark.realdata
 def test_gaussian_model_grid() -> None:
-    assert "a Gaussian grid" in found(check(real("series/tas_rectilinear_grid_2D.nc")), "not uniform").what
+    assert "possibly a Gaussian grid" in found(check(real("series/tas_rectilinear_grid_2D.nc")), "not uniform").what
 
 
 @pytest.mark.realdata

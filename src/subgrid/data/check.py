@@ -1,36 +1,38 @@
-"""Say what a source holds, and what stands in the way of training on it, before hours are spent."""
+"""Check a source before training: what it holds, what prevents or spoils a training, and how to fix it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
+from subgrid.data.describe import common_step, describe_duration, describe_source, is_regular, time_steps
 from subgrid.data.grid import is_periodic, spatial_dims
 from subgrid.data.sources.open_source import open_source, wind_components
 from subgrid.data.sources.times import describe_time
-from subgrid.data.tally import HUGE, Tally, blocks_of
+from subgrid.data.sources.units import stated_units
+from subgrid.data.value_statistics import HUGE, ValueStatistics, variable_blocks
 from subgrid.errors import SubgridError
 from subgrid.io.console import Progress, silent
 
 DEFAULT_PATCH = 64  # cells along each axis
 MIN_TIMES = 30
-_DAY = 86400.0  # seconds
+_ORDER = ("error", "warning", "note")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing about a source that a user should know.
+    """One fact about a source that a user should know.
 
     Attributes:
-        level: "error" stops training, "warning" spoils it, "note" is good to know.
-        what: what was found.
-        where: the variable or axis, or the source.
-        fix: what to do about it.
+        level: "error" prevents training, "warning" spoils it, "note" is good to know.
+        what: the fact, a sentence.
+        where: the variables or the axes; empty where the sentence names the source.
+        fix: what to do about it; empty where the sentence says so.
     """
 
     level: Literal["error", "warning", "note"]
@@ -38,17 +40,22 @@ class Finding:
     where: str
     fix: str
 
+    @property
+    def text(self) -> str:
+        """The fact and where it is, in one line."""
+        return f"{self.where}: {self.what}" if self.where else self.what
+
 
 @dataclass(frozen=True)
-class Report:
-    """What a source holds (lines of text) and what was found."""
+class SourceReport:
+    """What a source holds (lines of text), and what was found in it, errors first."""
 
     summary: list[str]
     findings: list[Finding]
 
     @property
     def usable(self) -> bool:
-        """Whether nothing found stops training."""
+        """Whether nothing prevents training."""
         return all(finding.level != "error" for finding in self.findings)
 
 
@@ -61,299 +68,259 @@ def check(
     start: str | None = None,
     step: str | None = None,
     progress: Progress = silent,
-) -> Report:
+) -> SourceReport:
     """Open a source, read it once in blocks of times, and report what it holds and what is wrong with it.
 
     Args:
-        source: what to open, as for `subgrid.data.sources.open_source.open_source`; so are the next two and the last two.
-        variables: names to keep.
-        select: labels to pick along other dimensions.
+        source: a path, a glob, a list of them or an open Dataset, as for `open_source`.
+        variables: names of the variables to check; all by default.
+        select: labels to pick along other dimensions, such as {"level": 850}.
         factor: fine cells per coarse cell along an axis.
         start: time of the first field of an .npy file.
         step: time between the fields of an .npy file.
         progress: called with (blocks done, blocks in all).
 
     Returns:
-        The report; a source that cannot be opened gives one finding of level "error", not an exception.
+        The report. A source that cannot be opened gives one finding of level "error", not an exception.
     """
     try:
-        ds = open_source(source, variables=variables, select=select, start=start, step=step)
+        fields = open_source(source, variables=variables, select=select, start=start, step=step)
     except SubgridError as error:
-        where = "the data set" if isinstance(source, xr.Dataset) else str(source)
-        fix = "Mend the source or the arguments as the message says, and check again."
-        return Report([], [Finding("error", str(error), where, fix)])
-    findings = [*_check_grid(ds, factor), *_check_times(ds), *_check_description(ds)]
-    blocks = [(str(name), block) for name in ds.data_vars for block in blocks_of(ds[name])]
-    tallies = {str(name): Tally() for name in ds.data_vars}
-    with ds:
-        for done, (name, block) in enumerate(blocks, start=1):
-            timed = "valid_time" in ds[name].dims
-            try:
-                values = (ds[name].isel(valid_time=block) if timed else ds[name]).values
-            except (OSError, RuntimeError, EOFError, ValueError) as error:
-                what = f"the values could not be read ({type(error).__name__}: {error})."
-                fix = "Get the file again, or leave it out: part of it is damaged or missing."
-                findings.append(Finding("error", what, name, fix))
-                break
-            tallies[name].add(values, timed)
-            progress(done, len(blocks))
-    for name, tally in tallies.items():
-        findings += [*_check_gaps(ds[name], tally), *_check_values(ds[name], tally)]
-    order = {"error": 0, "warning": 1, "note": 2}
-    return Report(_summary(ds, tallies), sorted(findings, key=lambda finding: order[finding.level]))
+        return SourceReport([], [Finding("error", str(error), "", "")])
+    with fields:
+        statistics, findings = _read_values(fields, progress)
+    findings += [*_check_grid(fields, factor), *_check_times(fields), *_check_description(fields)]
+    for name, values in statistics.items():
+        findings += [*_check_gaps(name, values), *_check_values(fields[name], values)]
+    findings.sort(key=lambda finding: _ORDER.index(finding.level))
+    return SourceReport(describe_source(fields, statistics), _merge_variables(findings))
 
 
-def _check_gaps(variable: xr.DataArray, tally: Tally) -> Iterator[Finding]:
-    where = str(variable.name)
-    if tally.nan:
-        fixed = tally.always is not None and tally.nan == int(tally.always.sum()) * tally.times
-        kind = "at the same cells every time (a mask, such as land)" if fixed else "at changing cells"
+def _read_values(fields: xr.Dataset, progress: Progress) -> tuple[dict[str, ValueStatistics], list[Finding]]:
+    """Read all values block by block; stop with a finding at a block that cannot be read."""
+    blocks = [(str(name), block) for name in fields.data_vars for block in variable_blocks(fields[name])]
+    statistics = {str(name): ValueStatistics() for name in fields.data_vars}
+    for done, (name, block) in enumerate(blocks, start=1):
+        timed = "valid_time" in fields[name].dims
+        try:
+            values = (fields[name].isel(valid_time=block) if timed else fields[name]).values
+        except (OSError, RuntimeError, EOFError, ValueError) as error:
+            what = f"the values could not be read ({type(error).__name__}: {error})."
+            fix = "Part of the file is damaged or missing: download it again, or remove it from the list."
+            return statistics, [Finding("error", what, name, fix)]
+        statistics[name].add(values, timed)
+        progress(done, len(blocks))
+    return statistics, []
+
+
+def _merge_variables(findings: Iterable[Finding]) -> list[Finding]:
+    """Give findings that differ in nothing but the variable once, with the names of all variables."""
+    names: dict[Finding, list[str]] = {}
+    for finding in findings:
+        names.setdefault(replace(finding, where=""), []).append(finding.where)
+    return [replace(finding, where=", ".join(where)) for finding, where in names.items()]
+
+
+def _check_gaps(name: str, values: ValueStatistics) -> Iterator[Finding]:
+    if values.missing:
+        kind = (
+            "the same cells at every time, as under a land mask" if values.fixed_mask else "not the same at every time"
+        )
         yield Finding(
             "error",
-            f"{tally.nan / tally.count:.2%} of the values are missing, {kind}; training needs complete fields.",
-            where,
-            "Fill them (`cdo fillmiss2`, `ds.interpolate_na`), or choose a region, period or variable without gaps.",
+            f"{values.missing} of {values.count} values are missing ({_percent(values.missing / values.count)}; {kind}). Training needs complete fields.",
+            name,
+            "Fill the gaps (`cdo fillmiss2`, `ds.interpolate_na`), or choose a region, period or variable without gaps.",
         )
-    if tally.infinite:
+    if values.infinite:
         yield Finding(
             "error",
-            f"{tally.infinite} values are infinite.",
-            where,
-            "Replace them (`ds.where(np.isfinite(ds))`), then fill the gaps; look for a division by zero upstream.",
+            f"{values.infinite} of {values.count} values are infinite.",
+            name,
+            "Replace them (`ds.where(np.isfinite(ds))`), then fill the gaps. The usual cause is a division by zero.",
         )
-    if tally.huge:
+    if values.huge:
         yield Finding(
             "error",
-            f"{tally.huge} values exceed {HUGE:g}: a fill value that the file does not declare.",
-            where,
-            "Declare it as _FillValue (`ncatted -a _FillValue,VAR,o,f,1e20`, `cdo setmissval`), then fill the gaps.",
+            f"{values.huge} of {values.count} values exceed {HUGE:g}: this is a fill value that the file does not declare.",
+            name,
+            "Declare it as _FillValue (`ncatted -a _FillValue,VARIABLE,o,f,1e20`, `cdo setmissval`), then fill the gaps.",
         )
-    reach = max(tally.high - tally.low, 1e-6 * max(abs(tally.high), abs(tally.low), 1e-30)) if tally.finite else 0.0
-    for value, count in tally.suspects.items():
-        if tally.finite and tally.low - reach <= value <= tally.high + reach:
+    reach = (
+        max(values.high - values.low, 1e-6 * max(abs(values.high), abs(values.low), 1e-30)) if values.regular else 0.0
+    )
+    for value, count in values.suspects.items():
+        if values.regular and values.low - reach <= value <= values.high + reach:
             continue
-        rest = f"all others lie in {tally.low:g} .. {tally.high:g}" if tally.finite else "there are no others"
+        others = f"all others lie from {values.low:g} to {values.high:g}" if values.regular else "there are no others"
         yield Finding(
             "error",
-            f"{count} values are {value:g} while {rest}: a fill value that the file does not declare.",
-            where,
-            f"Declare it as _FillValue (`ncatted -a _FillValue,{where},o,f,{value:g}`), then fill the gaps.",
+            f"{count} of {values.count} values are {value:g} while {others}: this is a fill value that the file does not "
+            "declare.",
+            name,
+            f"Declare it as _FillValue (`ncatted -a _FillValue,{name},o,f,{value:g}`), then fill the gaps.",
         )
 
 
-def _check_values(variable: xr.DataArray, tally: Tally) -> Iterator[Finding]:
-    where = str(variable.name)
-    if tally.finite and tally.low == tally.high:
+def _check_values(variable: xr.DataArray, values: ValueStatistics) -> Iterator[Finding]:
+    name = str(variable.name)
+    if values.regular and values.low == values.high:
         yield Finding(
             "error",
-            f"constant: every value is {tally.low:g}.",
-            where,
-            "Leave the variable out; there is nothing to learn from it.",
+            f"the field is constant: every value is {values.low:g}.",
+            name,
+            "Remove the variable: there is nothing to learn from it.",
         )
-    if tally.stuck:
-        first = describe_time(variable["valid_time"].values[tally.stuck[0]])
+    if values.repeats:
+        first = describe_time(variable["valid_time"].values[values.repeats[0]])
         yield Finding(
             "warning",
-            f"{len(tally.stuck)} fields equal the field before them, the first at {first}: stuck or repeated data.",
-            where,
-            "Drop the repeats, or check how the file was made; equal times in training and test leak.",
+            f"{len(values.repeats)} fields equal the field before them, the first at {first}.",
+            name,
+            "Remove the repeated fields, or check how the file was made: equal fields in training and test make scores too "
+            "good.",
         )
     scale = variable.attrs.get("subgrid_scale_factor")
-    if scale is not None and tally.finite and abs(scale) > 0.01 * tally.std > 0.0:
+    if scale is not None and values.regular and abs(scale) > 0.01 * values.std > 0.0:
         yield Finding(
             "note",
-            f"packed in steps of {abs(scale):g}, {abs(scale) / tally.std:.1%} of the standard deviation.",
-            where,
-            "Take a source of finer precision if small scales matter; spectra level off at the packing noise.",
+            f"the values are packed in steps of {abs(scale):g}, {_percent(abs(scale) / values.std)} of the standard deviation.",
+            name,
+            "Use a source of finer precision if small scales matter: packing adds noise to the small scales of spectra.",
         )
 
 
-def _check_grid(ds: xr.Dataset, factor: int) -> Iterator[Finding]:
-    y, x = spatial_dims(ds)
-    rows, columns = ds.sizes[y], ds.sizes[x]
-    if min(rows, columns) < 2 * factor:
+def _check_grid(fields: xr.Dataset, factor: int) -> Iterator[Finding]:
+    y, x = spatial_dims(fields)
+    shape = f"{fields.sizes[y]} x {fields.sizes[x]} cells"
+    smallest = min(fields.sizes[y], fields.sizes[x])
+    if smallest < 2 * factor:
         yield Finding(
             "error",
-            f"{rows} x {columns} cells give fewer than 2 x 2 coarse cells at factor {factor}.",
+            f"{shape} give fewer than 2 x 2 coarse cells at factor {factor}.",
             f"{y}, {x}",
             "Choose a larger region or a smaller factor.",
         )
         return
-    if rows % factor or columns % factor:
-        edge = " The longitudes then no longer close the globe." if is_periodic(ds) and columns % factor else ""
-        cut = [
-            f"{left} {what} at the {side} edge"
-            for left, what, side in (
-                (rows % factor, "row(s)", "south"),
-                (columns % factor, "column(s)", "east"),
-            )
-            if left
-        ]
+    yield from _check_multiple(fields, factor)
+    if smallest < DEFAULT_PATCH:
         yield Finding(
             "note",
-            f"{rows} x {columns} cells are no multiple of factor {factor}: {' and '.join(cut)} will be cropped.{edge}",
+            f"{shape} are smaller than the default patch of {DEFAULT_PATCH} x {DEFAULT_PATCH}.",
             f"{y}, {x}",
-            "Nothing, or cut the region to a multiple yourself.",
+            "Training uses smaller patches; the largest multiple of factor "
+            f"{factor} that fits is {smallest // factor * factor} cells.",
         )
-    if min(rows, columns) < DEFAULT_PATCH:
-        size = min(rows, columns) // factor * factor
-        yield Finding(
-            "note",
-            f"{rows} x {columns} cells are smaller than the default patch of {DEFAULT_PATCH} x {DEFAULT_PATCH}.",
-            f"{y}, {x}",
-            f"The patch will be reduced; the largest multiple of factor {factor} that fits is {size} cells.",
-        )
+    yield from _check_axes(fields)
+
+
+def _check_multiple(fields: xr.Dataset, factor: int) -> Iterator[Finding]:
+    """Say what is cropped so that the coarse cells are whole."""
+    y, x = spatial_dims(fields)
+    rest = {"row": fields.sizes[y] % factor, "column": fields.sizes[x] % factor}
+    if not any(rest.values()):
+        return
+    edges = {"row": "south", "column": "east"}
+    cropped = [f"{n} {what}{'s' * (n > 1)} at the {edges[what]} edge" for what, n in rest.items() if n]
+    globe = " The longitudes then no longer go round the globe." if rest["column"] and is_periodic(fields) else ""
+    yield Finding(
+        "note",
+        f"{fields.sizes[y]} x {fields.sizes[x]} cells are not a multiple of factor {factor}: {' and '.join(cropped)} will be "
+        f"cropped.{globe}",
+        f"{y}, {x}",
+        "No action is needed. To choose the edges yourself, cut the region to a multiple of the factor.",
+    )
+
+
+def _check_axes(fields: xr.Dataset) -> Iterator[Finding]:
+    y, x = spatial_dims(fields)
     for axis in (y, x):
-        steps = np.abs(np.diff(ds[axis].values))
+        steps = np.abs(np.diff(fields[axis].values))
         # Float32 coordinates stay below this share of their spacing, Gaussian latitudes above it.
         if steps.max() - steps.min() > 0.003 * np.median(steps):
-            kind = " (a Gaussian grid, perhaps)" if axis == "latitude" else ""
+            kind = " (possibly a Gaussian grid)" if axis == "latitude" else ""
             yield Finding(
                 "note",
                 f"the spacing is not uniform: {steps.min():.6g} to {steps.max():.6g}{kind}.",
                 axis,
-                "Nothing: coordinates of coarse and fine cells follow it. Interpolation treats the cells as equal.",
+                "No action is needed: the coordinates of coarse and fine cells follow the spacing. Interpolation treats the "
+                "cells as equally wide.",
             )
-    if y == "latitude" and np.abs(ds[y].values).max() > 90.0 - 1e-6:
+    if y == "latitude" and np.abs(fields[y].values).max() > 90.0 - 1e-6:
         yield Finding(
             "note",
-            "rows lie on a pole, where cells are half as high and all one point.",
+            "there are rows on a pole, where cells are half as high and all cells are the same point.",
             y,
-            "Nothing: area weights count half cells. Cut them off (e.g. `sel(latitude=slice(89, -89))`) for even cells.",
+            "No action is needed: area weights count half cells. For cells of equal height, remove the rows (e.g. "
+            "`ds.sel(latitude=slice(89, -89))`).",
         )
 
 
-def _check_times(ds: xr.Dataset) -> Iterator[Finding]:
-    if "valid_time" not in ds.dims:
+def _check_times(fields: xr.Dataset) -> Iterator[Finding]:
+    if "valid_time" not in fields.dims:
         yield Finding(
             "warning",
-            "there is no time axis: one static field for each variable.",
+            "there is no time axis: each variable is one static field.",
             "valid_time",
-            "Use it as a static covariate; to train on it, give a source with many times.",
+            "Use the fields as static predictors (data.static), or give a source with many times to train on.",
         )
         return
-    count = ds.sizes["valid_time"]
-    if count < MIN_TIMES:
+    values = fields["valid_time"].values
+    if values.size < MIN_TIMES:
         yield Finding(
             "warning",
-            f"only {count} time(s); fewer than {MIN_TIMES} leave nothing independent for validation and test.",
+            f"there are only {values.size} times; fewer than {MIN_TIMES} leave no independent times for validation and test.",
             "valid_time",
             "Add files that cover more times.",
         )
-    values = ds["valid_time"].values
-    steps = _steps(values)
-    if steps.size < 2 or _regular(steps):
+    steps = time_steps(values)
+    if steps.size < 2 or is_regular(steps):
         return
-    common = _common_step(steps)
-    at = int(np.argmax(steps))
+    common, longest = common_step(steps), int(np.argmax(steps))
     gaps = int((steps > 1.5 * common).sum())
     kinds = sorted({round(float(step), 3) for step in steps})
-    listed = ", ".join(map(_duration, kinds[:4])) + (", ..." if len(kinds) > 4 else "")
+    listed = ", ".join(map(describe_duration, kinds[:4])) + (", ..." if len(kinds) > 4 else "")
     yield Finding(
         "warning",
-        f"the time step is irregular ({listed}; mostly {_duration(common)}), with {gaps} gap(s); the largest is "
-        f"{_duration(float(steps[at]))}, {describe_time(values[at])} to {describe_time(values[at + 1])}.",
+        f"the time step is irregular ({listed}; mostly {describe_duration(common)}), with {gaps} gap{'s' * (gaps != 1)}; the "
+        f"largest is {describe_duration(float(steps[longest]))}, {describe_time(values[longest])} to "
+        f"{describe_time(values[longest + 1])}.",
         "valid_time",
         "Add the missing files, or set the training, validation and test periods so that gaps lie between them.",
     )
 
 
-def _check_description(ds: xr.Dataset) -> Iterator[Finding]:
-    for name, variable in ds.data_vars.items():
-        if not str(variable.attrs.get("units", "")).strip():
+def _check_description(fields: xr.Dataset) -> Iterator[Finding]:
+    for name, variable in fields.data_vars.items():
+        if not stated_units(variable.attrs.get("units")):
             yield Finding(
                 "warning",
-                "no units: errors cannot be given in any.",
+                "the file states no units, so errors are reported without units.",
                 str(name),
-                f"Set them in the file, e.g. `ncatted -a units,{name},o,c,K in.nc`, or on the Dataset you hand over.",
+                "Set them in the file, e.g. `ncatted -a units,VARIABLE,o,c,K in.nc`, or as an attribute of the Dataset.",
             )
-    for name, axis in wind_components(ds).items():
-        if "standard_name" not in ds[name].attrs:
-            words = "eastward_wind" if axis == "x" else "northward_wind"
+    for name, axis in wind_components(fields).items():
+        if "standard_name" not in fields[name].attrs:
+            standard = "eastward_wind" if axis == "x" else "northward_wind"
             yield Finding(
                 "note",
-                f"taken for the {axis} component of a vector by its name alone (it changes sign in flips).",
+                f"by its name alone, the variable is taken for the {axis} component of a vector: mirrored patches change its "
+                "sign.",
                 name,
-                f"Set its standard_name, e.g. {words!r}; set another one if it is no vector component.",
+                f"Set its standard_name, e.g. {standard!r}, or another one if it is not a component of a vector.",
             )
-    if "realization" in ds.dims:
+    for dim in (str(d) for d in fields.dims if d not in ("valid_time", *spatial_dims(fields))):
+        label = fields[dim].values[0].item() if dim in fields.coords else 0
+        what = "an ensemble of {} members" if dim == "realization" else "a further dimension of {} labels"
         yield Finding(
             "note",
-            f"an ensemble of {ds.sizes['realization']} members.",
-            "realization",
-            "Nothing, or take one member with select = {realization = ...}.",
+            f"there is {what.format(fields.sizes[dim])}; training takes one.",
+            dim,
+            f"Select one, e.g. select = {{{dim} = {label!r}}}."
+            if label == label
+            else "Its labels are missing: remove the variables that have this dimension.",
         )
-    levels = [str(dim) for dim in ds.dims if dim not in ("valid_time", "realization", *spatial_dims(ds))]
-    for dim in levels:
-        first = ds[dim].values[0].item() if dim in ds.coords else 0
-        if first == first:
-            fix = f"Take one label if you want one field a time, e.g. select = {{{dim} = {first!r}}}."
-        else:
-            fix = "Its labels are missing; leave out the variables that have it."
-        yield Finding("note", f"a further dimension of {ds.sizes[dim]} labels.", dim, fix)
 
 
-def _summary(ds: xr.Dataset, tallies: dict[str, Tally]) -> list[str]:
-    """Describe source, variables, grid and times, a line each."""
-    y, x = spatial_dims(ds)
-    lines = [f"source: {ds.attrs['source']}"]
-    for name, variable in ds.data_vars.items():
-        tally = tallies[str(name)]
-        dims = ", ".join(f"{dim} {size}" for dim, size in variable.sizes.items())
-        units = variable.attrs.get("units", "no units")
-        values = f"{tally.low:.6g} .. {tally.high:.6g}, mean {tally.mean:.6g}" if tally.finite else "no values"
-        packed = ", packed" if "subgrid_scale_factor" in variable.attrs else ""
-        lines.append(f"{name}: {units}, {variable.dtype}{packed} ({dims}), {values}")
-    spans = [
-        f"{axis} {ds[axis].values[0]:.6g} .. {ds[axis].values[-1]:.6g} by {np.median(np.abs(np.diff(ds[axis]))):.6g}"
-        for axis in (y, x)
-    ]
-    globe = ", global in longitude" if is_periodic(ds) else ""
-    units = ds[x].attrs["units"]
-    unit = "degrees" if units.startswith("degree") else ("cell numbers" if units == "1" else units)
-    lines.append(f"grid: {ds.sizes[y]} x {ds.sizes[x]} cells, {spans[0]}, {spans[1]} ({unit}){globe}")
-    if "valid_time" not in ds.dims:
-        return [*lines, "times: none (static)"]
-    valid = ds["valid_time"].values
-    calendar = getattr(valid[0], "calendar", "standard")
-    steps = _steps(valid)
-    step = f", {_describe_steps(steps)}" if steps.size else ""
-    span = f"{describe_time(valid[0])} .. {describe_time(valid[-1])}"
-    return [*lines, f"times: {valid.size}, {span}{step}, {calendar} calendar"]
-
-
-def _describe_steps(steps: np.ndarray) -> str:
-    """Say how regular steps (seconds) are."""
-    if steps.min() >= 28 * _DAY and steps.max() <= 31 * _DAY:
-        return "monthly"
-    if not _regular(steps):
-        return f"mostly every {_duration(_common_step(steps))} with gaps, the largest {_duration(float(steps.max()))}"
-    return f"every {_duration(_common_step(steps))}"
-
-
-def _steps(values: np.ndarray) -> np.ndarray:
-    """Seconds between times."""
-    steps = np.diff(values)
-    if steps.dtype.kind == "m":
-        return np.asarray(steps / np.timedelta64(1, "s"), dtype=np.float64)
-    return np.array([step.total_seconds() for step in steps], dtype=np.float64)
-
-
-def _common_step(steps: np.ndarray) -> float:
-    values, counts = np.unique(np.round(steps, 3), return_counts=True)
-    return float(values[np.argmax(counts)])
-
-
-def _regular(steps: np.ndarray) -> bool:
-    """Say whether steps are equal, or months or years of the calendar."""
-    low, high = float(steps.min()), float(steps.max())
-    months = low >= 28 * _DAY and high <= 31 * _DAY
-    years = low >= 360 * _DAY and high <= 366 * _DAY
-    return months or years or high - low < 1e-3 * low
-
-
-def _duration(seconds: float) -> str:
-    for size, unit in ((_DAY, "d"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.4g} {unit}"
-    return f"{seconds:.4g} s"
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %" if share >= 1e-4 else "less than 0.01 %"

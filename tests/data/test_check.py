@@ -74,14 +74,14 @@ def test_missing_values(always: bool) -> None:
 def test_one_missing_value_is_counted() -> None:
     ds = sound()
     ds["t2m"].values[3, 3, 3] = np.nan
-    assert found(check(ds), "are missing").what.startswith("1 of 163840 values are missing (less than 0.01 %;")
+    assert found(check(ds), "is missing").what.startswith("1 of 163840 values is missing (less than 0.01 %;")
 
 
 @pytest.mark.parametrize(
     ("value", "word"),
     [
         (np.inf, "3 of 163840 values are infinite."),
-        (1e20, "3 of 163840 values exceed 1e+15: this is a fill value that the file does not declare."),
+        (1e20, "3 of 163840 values are larger than 1e+15: this is a fill value that the file does not declare."),
         (-9999.0, "3 of 163840 values are -9999 while all others lie from 2"),
         (-999.0, "3 of 163840 values are -999 while all others lie from 2"),
     ],
@@ -157,7 +157,7 @@ def test_calendar_months_and_years_are_regular(freq: str) -> None:
 
 
 def test_few_times_and_none() -> None:
-    assert found(check(sound(times=29)), "only 29 times").level == "warning"
+    assert found(check(sound(times=29)), "the number of times is 29;").level == "warning"
     assert found(check(sound(times=None)), "there is no time axis").level == "warning"
     assert check(sound(times=None)).summary[-1] == "times: none (static)"
 

@@ -123,26 +123,27 @@ def _merge_variables(findings: Iterable[Finding]) -> list[Finding]:
 
 def _check_gaps(name: str, values: ValueStatistics) -> Iterator[Finding]:
     if values.missing:
-        kind = (
+        share = _percent(values.missing / values.count)
+        cells = (
             "the same cells at every time, as under a land mask" if values.fixed_mask else "not the same at every time"
         )
         yield Finding(
             "error",
-            f"{values.missing} of {values.count} values are missing ({_percent(values.missing / values.count)}; {kind}). Training needs complete fields.",
+            f"{_some(values.missing, values.count)} missing ({share}; {cells}). Training needs complete fields.",
             name,
             "Fill the gaps (`cdo fillmiss2`, `ds.interpolate_na`), or choose a region, period or variable without gaps.",
         )
     if values.infinite:
         yield Finding(
             "error",
-            f"{values.infinite} of {values.count} values are infinite.",
+            f"{_some(values.infinite, values.count)} infinite.",
             name,
             "Replace them (`ds.where(np.isfinite(ds))`), then fill the gaps. The usual cause is a division by zero.",
         )
     if values.huge:
         yield Finding(
             "error",
-            f"{values.huge} of {values.count} values exceed {HUGE:g}: this is a fill value that the file does not declare.",
+            f"{_some(values.huge, values.count)} larger than {HUGE:g}: this is a fill value that the file does not declare.",
             name,
             "Declare it as _FillValue (`ncatted -a _FillValue,VARIABLE,o,f,1e20`, `cdo setmissval`), then fill the gaps.",
         )
@@ -155,7 +156,7 @@ def _check_gaps(name: str, values: ValueStatistics) -> Iterator[Finding]:
         others = f"all others lie from {values.low:g} to {values.high:g}" if values.regular else "there are no others"
         yield Finding(
             "error",
-            f"{count} of {values.count} values are {value:g} while {others}: this is a fill value that the file does not "
+            f"{_some(count, values.count)} {value:g} while {others}: this is a fill value that the file does not "
             "declare.",
             name,
             f"Declare it as _FillValue (`ncatted -a _FillValue,{name},o,f,{value:g}`), then fill the gaps.",
@@ -269,7 +270,7 @@ def _check_times(fields: xr.Dataset) -> Iterator[Finding]:
     if values.size < MIN_TIMES:
         yield Finding(
             "warning",
-            f"there are only {values.size} times; fewer than {MIN_TIMES} leave no independent times for validation and test.",
+            f"the number of times is {values.size}; fewer than {MIN_TIMES} leave no independent times for validation and test.",
             "valid_time",
             "Add files that cover more times.",
         )
@@ -320,6 +321,10 @@ def _check_description(fields: xr.Dataset) -> Iterator[Finding]:
             if label == label
             else "Its labels are missing: remove the variables that have this dimension.",
         )
+
+
+def _some(count: int, total: int) -> str:
+    return f"{count} of {total} values {'is' if count == 1 else 'are'}"
 
 
 def _percent(share: float) -> str:

@@ -16,7 +16,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from subgrid import cli, quickstart
+from subgrid import __version__, cli, quickstart
+from subgrid.cli_options import as_labels
+from subgrid.command_reference import commands, summary
 from subgrid.data.grid import coarsen
 from subgrid.data.sources.open_source import open_source
 from subgrid.errors import RunError
@@ -24,7 +26,7 @@ from subgrid.scores import SCORES
 from tiny import SETTINGS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-VERBS = ("check", "prepare", "train", "evaluate", "downscale", "report", "systems", "demo")
+COMMANDS = tuple(commands())
 
 
 class Outcome:
@@ -67,7 +69,7 @@ def folder(weather: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def test_the_whole_road(subgrid, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.chdir(folder)
     checked = subgrid("check", "weather.nc", "--variables", "t2m,u10")
-    assert (checked.code, checked.out.splitlines()[-1]) == (0, "usable for training")
+    assert (checked.code, checked.out.splitlines()[-1]) == (0, "These files can be used for training.")
     prepared = subgrid("prepare", "tiny.toml", "--out", "tiny.zarr")
     assert (prepared.code, prepared.out) == (0, "tiny.zarr\n")
     assert "t2m, u10: 8 x 8 -> 32 x 32, factor 4, coarsened by mean" in prepared.err
@@ -111,10 +113,38 @@ def test_train_prepares_its_own_store(subgrid, folder: Path, monkeypatch: pytest
 def test_an_unusable_source(subgrid, tmp_path: Path, weather: xr.Dataset) -> None:  # type: ignore[no-untyped-def]
     weather[["t2m"]].where(weather.t2m > 280).to_netcdf(tmp_path / "holes.nc")
     found = subgrid("check", tmp_path / "holes.nc")
-    assert (found.code, found.out.splitlines()[-1]) == (1, "not usable for training as it is")
+    assert (found.code, found.out.splitlines()[-1]) == (1, "These files cannot be used as they are.")
     absent = subgrid("check", tmp_path / "nothing.nc")
-    assert (absent.code, absent.out.splitlines()[-1]) == (1, "not usable for training as it is")
+    assert (absent.code, absent.out.splitlines()[-1]) == (1, "These files cannot be used as they are.")
     assert "does not exist" in absent.out and "[" not in absent.out
+    assert absent.out.count("nothing.nc") == 1
+
+
+def test_a_problem_of_several_variables_is_told_once(subgrid, tmp_path: Path, weather: xr.Dataset) -> None:  # type: ignore[no-untyped-def]
+    weather[["u10", "v10"]].where(weather.t2m > 280).to_netcdf(tmp_path / "holes.nc")
+    lines = subgrid("check", tmp_path / "holes.nc").out.splitlines()
+    assert [line.partition(":")[0] for line in lines if line.startswith("ERROR")] == ["ERROR   u10, v10"]
+
+
+def test_settings_are_described(subgrid) -> None:  # type: ignore[no-untyped-def]
+    done = subgrid("settings", "train.betas")
+    assert done.code == 0
+    assert done.out.startswith("train.betas\n    Decay rates of Adam")
+    assert done.out.endswith("; default [0.9, 0.999]; srgan sets [0.9, 0.99]]\n")
+
+
+def test_init_writes_a_configuration_that_trains(  # type: ignore[no-untyped-def]
+    subgrid, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = subgrid("init", folder / "weather.nc", "--factor", "2")
+    assert done.code == 0
+    Path("my.toml").write_text(done.out)
+    small = ["generator.features=8", "generator.blocks=1", "discriminator.features=8", "train.updates=2"]
+    trained = subgrid("train", "my.toml", *(word for key in small for word in ("--set", key)))
+    assert (trained.code, trained.out) == (0, "runs/my-srgan\n")
+    resolved = json.loads(Path("runs/my-srgan/config.json").read_text())
+    assert resolved["data"]["factor"] == 2
 
 
 def test_systems(subgrid) -> None:  # type: ignore[no-untyped-def]
@@ -133,8 +163,8 @@ def test_systems(subgrid) -> None:  # type: ignore[no-untyped-def]
 
 MISTAKES = [
     (("check", "weather.nc", "--select", "level"), "expected DIM=LABEL, such as level=850"),
-    (("prepare", "tinny.toml"), "no configuration file tinny.toml. Did you mean 'tiny.toml'?"),
-    (("prepare", "tiny.toml", "--set", "data.factr=4"), "'factor'"),
+    (("prepare", "tinny.toml"), "there is no configuration file tinny.toml. Did you mean 'tiny.toml'?"),
+    (("prepare", "tiny.toml", "--set", "data.factr=4"), "'data.factor'"),
     (("prepare", "tiny.toml", "--set", "data.variables=['q']"), "'q'"),
     (("train", "tiny.toml", "--set", "generator.features=0"), "features must be at least 1"),
     (("train", "baseline.toml"), "system: bicubic is a baseline with nothing to train"),
@@ -147,6 +177,11 @@ MISTAKES = [
     (("evaluate", "nowhere", "--interpolate", "half"), "--interpolate"),
     (("downscale", "nowhere", "coarse.nc"), "Missing argument 'OUT'"),
     (("report", "nowhere"), "nowhere"),
+    (("init", "nothing.nc"), "nothing.nc"),
+    (("settings", "train.lr"), "there is no setting train.lr. Did you mean 'train.learning_rate'?"),
+    (("score", "weather.nc", "weather.nc", "--range", "t2m=1"), "expected NAME=NUMBER,NUMBER, such as t2m=250,310"),
+    (("sample", "nowhere", "fields.nc"), "no run directory nowhere."),
+    (("study", "nowhere.toml", "--out", "study"), "there is no configuration file nowhere.toml."),
     (("systems", "--jsn"), "No such option: --jsn"),
     (("demo", "--out", "weather.nc"), "weather.nc is a file; remove it or choose another by --out."),
     (("demo", "--out", "."), "is not empty; remove it or choose another by --out."),
@@ -170,8 +205,8 @@ def test_a_mistake_is_one_line(subgrid, folder: Path, monkeypatch: pytest.Monkey
     assert {p for p in folder.iterdir() if p.name != "stores"} == before
 
 
-def test_every_verb_has_a_mistake() -> None:
-    assert {words[0] for words, _ in MISTAKES} >= set(VERBS)
+def test_every_command_has_a_mistake() -> None:
+    assert {words[0] for words, _ in MISTAKES} >= set(COMMANDS)
 
 
 def test_the_systems_own_refusals_are_one_line_too(subgrid, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
@@ -197,27 +232,36 @@ def test_our_own_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_labels() -> None:
-    assert cli._labels(["level=850", "height=1.5", "run=-3", "kind=sfc", "a=b=c"]) == {
+    assert as_labels(["level=850", "height=1.5", "run=-3", "kind=sfc", "a=b=c"]) == {
         "level": 850,
         "height": 1.5,
         "run": -3,
         "kind": "sfc",
         "a": "b=c",
     }
-    assert cli._labels(None) == {}
+    assert as_labels(None) == {}
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_help_has_an_example(subgrid, verb: str) -> None:  # type: ignore[no-untyped-def]
-    done = subgrid(verb, "--help")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(subgrid, command: str) -> None:  # type: ignore[no-untyped-def]
+    done = subgrid(command, "--help")
     assert done.code == 0
-    assert f"Example: subgrid {verb}" in " ".join(done.out.split())
+    assert f"Example: subgrid {command}" in " ".join(done.out.split())
 
 
 def test_no_words_are_help(subgrid) -> None:  # type: ignore[no-untyped-def]
     done = subgrid()
     assert done.code == 0
-    assert all(f"  {verb} " in done.out for verb in VERBS)
+    shown = dict(
+        re.findall(r"^  (\w+) +(.+)$", done.out.partition("Commands:\n")[2].partition("\n\n")[0], re.MULTILINE)
+    )
+    assert shown == {name: summary(command) for name, command in commands().items()}
+    assert all(len(text) <= 60 for text in shown.values())
+
+
+def test_version(subgrid) -> None:  # type: ignore[no-untyped-def]
+    done = subgrid("--version")
+    assert (done.code, done.out) == (0, f"subgrid {__version__}\n")
 
 
 def test_help_is_light() -> None:
@@ -252,7 +296,7 @@ def test_interrupted_by_the_user(folder: Path, tiny_store: Path, tmp_path: Path)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err == "subgrid: interrupted; what was written whole is kept, and `train --resume` goes on with it\n"
+    assert err == "subgrid: interrupted. Completed checkpoints are kept; continue with train --resume.\n"
     assert (tmp_path / "run" / "state.safetensors").exists()
 
 

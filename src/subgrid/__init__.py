@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from subgrid.inference.sample import sample
     from subgrid.networks import systems
     from subgrid.quickstart import demo
+    from subgrid.settings_reference import settings
+    from subgrid.starting_config import init
     from subgrid.studies import study
     from subgrid.studies.page import report
     from subgrid.training.prepare import prepare
@@ -35,12 +37,14 @@ _HOMES = {
     "demo": "subgrid.quickstart",
     "downscale": "subgrid.inference.downscale",
     "evaluate": "subgrid.evaluation.evaluate",
+    "init": "subgrid.starting_config",
     "load_config": "subgrid.config",
     "open_source": "subgrid.data.sources.open_source",
     "prepare": "subgrid.training.prepare",
     "report": "subgrid.studies.page",
     "sample": "subgrid.inference.sample",
     "score": "subgrid.evaluation.score_files",
+    "settings": "subgrid.settings_reference",
     "simulate": "subgrid.data.synthetic.simulate",
     "study": "subgrid.studies",
     "systems": "subgrid.networks",
@@ -55,12 +59,14 @@ __all__ = [
     "demo",
     "downscale",
     "evaluate",
+    "init",
     "load_config",
     "open_source",
     "prepare",
     "report",
     "sample",
     "score",
+    "settings",
     "simulate",
     "study",
     "systems",

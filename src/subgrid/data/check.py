@@ -54,6 +54,12 @@ class SourceReport:
     findings: list[Finding]
 
     @property
+    def remarks(self) -> list[str]:
+        """The findings as lines of text, each followed by its fix where there is one."""
+        pairs = ((f"{found.level.upper():8}{found.text}", f"{'':8}{found.fix}") for found in self.findings)
+        return [line for pair in pairs for line in pair if line.strip()]
+
+    @property
     def usable(self) -> bool:
         """Whether nothing prevents training."""
         return all(finding.level != "error" for finding in self.findings)

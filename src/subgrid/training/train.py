@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ import xarray as xr
 from subgrid.config import DESCRIPTIONS, Config, load_config
 from subgrid.config_files import flatten
 from subgrid.data.patches import Batch, PatchSampler, patch_shape
-from subgrid.data.store import Store, open_store
+from subgrid.data.store import Store, describe_store, open_store
 from subgrid.errors import RunError
 from subgrid.io.atomic import write_json
-from subgrid.io.console import Progress, silent
+from subgrid.io.console import Notify, Progress, silent
 from subgrid.io.lock import locked
 from subgrid.io.tensors import save_tensors
 from subgrid.losses.protocols import ContentLoss
@@ -47,6 +48,7 @@ def train(
     resume: bool = False,
     overrides: Iterable[str] = (),
     progress: Progress = silent,
+    notify: Notify = silent,
 ) -> Path:
     """Train a system; prepare its data first if need be.
 
@@ -58,6 +60,7 @@ def train(
         resume: go on with a run that was cut off.
         overrides: settings `key=value`.
         progress: called with (done, total, note).
+        notify: called with each line on the data that were prepared.
 
     Returns:
         The run directory.
@@ -71,14 +74,22 @@ def train(
         return path
     with locked(path):
         if run is None:
-            if source is not None and store is None:
-                store = path.with_name(path.name + ".store.zarr")
-                prepare(resolved, out=store, source=source)
-            opened = open_store(store if store is not None else prepare(config, overrides=overrides))
+            if store is None:
+                target = path.with_name(path.name + ".store.zarr") if source is not None else None
+                report = partial(_preparing, progress)
+                store = prepare(config, out=target, source=source, overrides=overrides, progress=report)
+                for line in describe_store(store):
+                    notify(line)
+            opened = open_store(store)
             refuse_unfit(resolved, opened)
             run = create_run(path, resolved, opened)
         _loop(run, store_of(run, store), progress)
     return path
+
+
+def _preparing(progress: Progress, done: float, total: float, note: str = "") -> None:
+    """Show the preparation of the data as the first part of a training."""
+    progress(done, total, note or "preparing data")
 
 
 def plan_run(

@@ -103,7 +103,7 @@ def test_zip_without_or_with_several_groups(tmp_path: Path) -> None:
     (tmp_path / "plain" / "x.txt").write_text("x")
     none = shutil.make_archive(str(tmp_path / "none"), "zip", tmp_path / "plain")
     assert "no Zarr group" in message(none)
-    assert "is a folder, but no Zarr store" in message(tmp_path / "plain")
+    assert "this folder is not a Zarr store" in message(tmp_path / "plain")
 
 
 def test_damaged_zarr_says_so(tmp_path: Path) -> None:
@@ -131,8 +131,8 @@ def test_npy_stays_on_disk_and_keeps_its_row_order(tmp_path: Path) -> None:
         ({}, "variables, start, step must be given"),
         ({"variables": ["a", "b"]}, "start, step must be given"),
         ({"variables": ["a"], "start": "2020", "step": "1h"}, "2 channels, but 1 variables are named (a)"),
-        ({"variables": ["a", "b"], "start": "soon", "step": "1h"}, "give no times"),
-        ({"variables": ["a", "b"], "start": "2020", "step": "-1h"}, "give no times"),
+        ({"variables": ["a", "b"], "start": "soon", "step": "1h"}, "are not a time and a length of time"),
+        ({"variables": ["a", "b"], "start": "2020", "step": "-1h"}, "are not a time and a length of time"),
     ],
 )
 def test_npy_says_what_is_missing(tmp_path: Path, options: dict[str, Any], text: str) -> None:
@@ -148,7 +148,7 @@ def test_npy_of_wrong_shape(tmp_path: Path) -> None:
 
 def test_unknown_kinds_and_damaged_files(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
-    assert "Readable are NetCDF 3 and 4, Zarr (folder or zipped), GRIB 1 and 2" in message(tmp_path / "notes.txt")
+    assert "Supported are NetCDF 3 and 4, Zarr (folder or zipped), GRIB 1 and 2" in message(tmp_path / "notes.txt")
     make().to_netcdf(tmp_path / "a.nc")
     (tmp_path / "half.nc").write_bytes((tmp_path / "a.nc").read_bytes()[:600])
     text = message(tmp_path / "half.nc")
@@ -176,7 +176,7 @@ def test_paths_that_are_not_there(tmp_path: Path) -> None:
     assert f"The folder {str(tmp_path / 'no')!r} does not exist either" in message(tmp_path / "no" / "a*.nc")
     assert f"The folder {str(tmp_path)!r} holds winds_2020.nc." in message(tmp_path / "zzz")
     assert "empty list" in message([])
-    assert "addresses are not opened here" in message("https://example.org/a.nc")
+    assert "remote addresses are not supported" in message("https://example.org/a.nc")
     assert message(make()["t2m"]).startswith("the source is of type DataArray")
 
 
@@ -330,6 +330,20 @@ def test_curvilinear_is_refused(units: str | None) -> None:
     assert "cdo remapbil" in text
 
 
+def test_a_curvilinear_grid_is_to_keep_its_resolution() -> None:
+    ds = curvilinear(None)
+    rows, columns = np.meshgrid(np.arange(3), np.arange(4), indexing="ij")
+    # 0.036 degrees (4 km) along both axes, turned by 30 degrees, at 60 N
+    north, east = (
+        0.036 * (rows * np.cos(0.5) + columns * np.sin(0.5)),
+        0.036 * (columns * np.cos(0.5) - rows * np.sin(0.5)),
+    )
+    ds = ds.assign_coords(lat=(("y", "x"), 60.0 + north), lon=(("y", "x"), 179.99 + 2 * east))
+    text = message(ds, GridError)
+    assert "a regular grid of the same resolution (about 0.036 degrees, 4 km) first" in text
+    assert "r360x180" not in text
+
+
 def test_projection_axes_with_units_are_accepted_beside_2d_latitudes() -> None:
     got = open_source(curvilinear("km"))
     assert got["projection_x_coordinate"].attrs["units"] == "km"
@@ -354,7 +368,7 @@ def test_unstructured_is_refused() -> None:
         ((0.0, 1.0), (0.0, 2.0, 1.0), "the coordinate 'lon' changes direction near cell 1 (2, then 1)"),
         ((0.0, 91.0), (0.0, 1.0), "latitude 'lat' reaches 91 degrees, beyond the pole"),
         ((0.0,), (0.0, 1.0), "the axis 'lat' has 1 cell"),
-        ((0.0, np.nan), (0.0, 1.0), "is not made of finite numbers"),
+        ((0.0, np.nan), (0.0, 1.0), "holds values that are not finite numbers"),
     ],
 )
 def test_axes_that_are_refused(lat: Any, lon: Any, text: str) -> None:
@@ -364,8 +378,8 @@ def test_axes_that_are_refused(lat: Any, lon: Any, text: str) -> None:
 def test_no_axes_at_all() -> None:
     ds = xr.Dataset({"t2m": (("a", "b"), np.ones((3, 4)))})
     text = message(ds, GridError)
-    assert "no pair of horizontal axes found; its dimensions are a (3), b (4)" in text
-    assert "no numeric field to open" in message(xr.Dataset({"name": ("a", ["x", "y"])}))
+    assert "no pair of horizontal axes was found; the dimensions are a (3), b (4)" in text
+    assert "there is no numeric field with horizontal axes" in message(xr.Dataset({"name": ("a", ["x", "y"])}))
 
 
 # --- times, ensembles, levels -----------------------------------------------------------------------------------
@@ -381,8 +395,8 @@ def test_times_are_sorted_and_repeats_are_named() -> None:
     ds = make().isel(time=[2, 0, 3, 1])
     np.testing.assert_array_equal(open_source(ds)["t2m"].values, make()["t2m"].values[:, ::-1])
     assert message(make().isel(time=[0, 1, 1, 2, 2])) == (
-        "the data set: 2 of 5 times occur more than once, the first is 2020-01-01T06:00. Drop the repeats (e.g. "
-        "`ds.drop_duplicates('time')`), or leave out the files that overlap."
+        "the data set: 2 of 5 times occur more than once, the first is 2020-01-01T06:00. Remove the repeats (e.g. "
+        "`ds.drop_duplicates('time')`), or the files that overlap."
     )
 
 
@@ -453,7 +467,10 @@ def test_members_levels_and_select() -> None:
     [
         ({"level": 851}, "the data set: select level = 851 is not in the file. Nearest: 850, 500."),
         ({"level": "high"}, "select level = 'high' is not in the file. Valid: 500, 850."),
-        ({"lvel": 850}, "the data set: select names 'lvel', which is no dimension here. Did you mean 'level'?"),
+        (
+            {"lvel": 850},
+            "the data set: select names 'lvel', which is not a dimension of the source. Did you mean 'level'?",
+        ),
         ({"time": "tomorrow"}, "select time = 'tomorrow' is not in the file."),
     ],
 )
@@ -598,7 +615,7 @@ AWKWARD: dict[str, list[str] | str] = {
     "era5_1995-07-14T12.nc": ["u10", "v10", "d2m", "t2m", "sp", "t2m_C", "d2m_C"],
     "eraint_uvz.nc": ["z", "u", "v"],
     "mslp.nc": ["msl"],
-    "nam.t00z.awp21100.tm00.grib2": "stands on several kinds of level",
+    "nam.t00z.awp21100.tm00.grib2": "is given on several kinds of level",
     "reduced.nc": ["sst", "anom", "err", "ice"],
     "rotated_ll.grib1": ["t2m"],
     "rotated_pole.nc": ["air_pressure_at_sea_level"],

@@ -157,7 +157,7 @@ def test_environment_variables_and_home_are_filled_in(
     monkeypatch.delenv("FIELDS_FOLDER")
     for source in ("${FIELDS_FOLDER}/fields.nc", ["fields.nc", "$FIELDS_FOLDER/fields.nc"]):
         named = source if isinstance(source, str) else source[1]
-        text = f"{named}: the environment variable FIELDS_FOLDER is not set; set it to the folder of the data."
+        text = f"{named}: the environment variable FIELDS_FOLDER is not set. Set it to the folder of the data."
         with refused(ConfigError, text):
             prepare(settings | {"data.source": source})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cf_xarray  # noqa: F401  (adds the .cf accessor)
 import numpy as np
@@ -14,19 +15,11 @@ from subgrid.errors import GridError
 
 # Coordinates closer than this share of the grid spacing are the same: float32 files carry such noise.
 TOLERANCE = 1e-3
+_KM_PER_DEGREE = 111.2  # of a great circle
 
-_LENGTHS = {
-    "m",
-    "km",
-    "meter",
-    "meters",
-    "metre",
-    "metres",
-    "kilometer",
-    "kilometers",
-    "kilometre",
-    "kilometres",
-}
+_LENGTHS = {"m", "km", *(prefix + unit for prefix in ("", "kilo") for unit in ("meter", "meters", "metre", "metres"))}
+
+_PROJECTED = 2  # position of the projection coordinates in HORIZONTAL
 
 # In the order of HORIZONTAL, which is that of preference: per axis the names that files without attributes use (lower case).
 _NAMES: tuple[tuple[set[str], set[str]], ...] = (
@@ -111,7 +104,7 @@ def require_same_grid(first: xr.Dataset, first_name: str, other: xr.Dataset, oth
     """Raise GridError, naming both and what differs, unless two normalised data sets share their grid."""
     pair, other_pair = spatial_dims(first), spatial_dims(other)
     head = f"the grids of {first_name} and {other_name} differ"
-    fix = "Regrid one onto the other (e.g. `cdo remapbil,GRID in.nc out.nc`) or open them apart."
+    fix = "Regrid one onto the other (e.g. `cdo remapbil,GRID in.nc out.nc`), or open them separately."
     if pair != other_pair:
         raise GridError(f"{head}: axes {', '.join(pair)} against {', '.join(other_pair)}. {fix}")
     for axis in pair:
@@ -133,36 +126,51 @@ def require_same_grid(first: xr.Dataset, first_name: str, other: xr.Dataset, oth
         raise GridError(f"{head} along {axis}: {', '.join(parts) or 'cells in between differ'}. {fix}")
 
 
-def _find_pair(ds: xr.Dataset, wanted: Sequence[str], where: str) -> tuple[str, str, str | None, str | None, int]:
-    """Give (y_dim, x_dim, y_coord, x_coord, kind) of the best pair of axes; see `find_grid`."""
+class _Axes(NamedTuple):
+    """Dimensions and coordinates (None where a dimension has none) of a pair of axes of one kind of `HORIZONTAL`."""
+
+    y_dim: str
+    x_dim: str
+    y_coord: str | None
+    x_coord: str | None
+    kind: int
+
+
+def _find_pair(ds: xr.Dataset, wanted: Sequence[str], where: str) -> _Axes:
+    """Find the pair of axes of the preferred kind that most variables lie on; see `find_grid`."""
     for kind in range(len(HORIZONTAL)):
-        best: tuple[int, str, str, str | None, str | None] | None = None
-        for y_dim, y_coord in _candidates(ds, kind, 0):
-            for x_dim, x_coord in _candidates(ds, kind, 1):
-                count = sum({y_dim, x_dim} <= set(ds[name].dims) for name in wanted)
-                if y_dim == x_dim and count:
-                    raise GridError(
-                        f"{where}: the grid is unstructured (a reduced Gaussian grid or a mesh): latitude and "
-                        f"longitude both run along {y_dim!r}. Regrid it to a regular one first, e.g. "
-                        "`cdo remapbil,r360x180 in out.nc` or `cdo setgridtype,regular in out.nc`."
-                    )
-                if count and (best is None or count > best[0]):
-                    best = (count, y_dim, x_dim, y_coord, x_coord)
-        if best is not None:
-            _, y_dim, x_dim, y_coord, x_coord = best
-            if kind == 2:
-                _refuse_curvilinear(ds, y_dim, x_dim, y_coord, where)
-            return y_dim, x_dim, y_coord, x_coord, kind
-    # Only reached when no axis was recognised: a curvilinear grid with unusual dimension names still is one.
+        pair = _best_pair(ds, wanted, kind, where)
+        if pair is not None:
+            if kind == _PROJECTED:
+                _refuse_curvilinear(ds, pair.y_dim, pair.x_dim, pair.y_coord, where)
+            return pair
+    # No axis was recognised, but a curvilinear grid may have unusual names of dimensions.
     for name in wanted:
         if ds[name].ndim >= 2:
             _refuse_curvilinear(ds, str(ds[name].dims[-2]), str(ds[name].dims[-1]), None, where)
     dims = ", ".join(f"{name} ({size})" for name, size in ds.sizes.items()) or "none"
     raise GridError(
-        f"{where}: no pair of horizontal axes found; its dimensions are {dims}. Expected 1-D coordinates named or "
-        "described as latitude/longitude, rlat/rlon or y/x. Rename them (`ncrename`, xarray's rename) or set the "
-        "attribute axis = 'Y' and 'X'."
+        f"{where}: no pair of horizontal axes was found; the dimensions are {dims}. Expected 1-D coordinates named or "
+        "described as latitude/longitude, rlat/rlon or y/x. Rename them (`ncrename`, xarray's rename) or set their "
+        "attribute axis to 'Y' and 'X'."
     )
+
+
+def _best_pair(ds: xr.Dataset, wanted: Sequence[str], kind: int, where: str) -> _Axes | None:
+    """Give the axes of one kind that most of the wanted variables lie on; None where no variable has such axes."""
+    best, most = None, 0
+    for y_dim, y_coord in _candidates(ds, kind, 0):
+        for x_dim, x_coord in _candidates(ds, kind, 1):
+            count = sum({y_dim, x_dim} <= set(ds[name].dims) for name in wanted)
+            if y_dim == x_dim and count:
+                raise GridError(
+                    f"{where}: the grid is unstructured: latitude and longitude both run along {y_dim!r}. Regrid it to a "
+                    "regular grid of the same resolution first: a reduced Gaussian grid with `cdo setgridtype,regular in "
+                    "out.nc`, a mesh with `cdo remapbil,GRID in out.nc`, where GRID describes the new grid."
+                )
+            if count > most:
+                best, most = _Axes(y_dim, x_dim, y_coord, x_coord, kind), count
+    return best
 
 
 def _candidates(ds: xr.Dataset, kind: int, side: int) -> list[tuple[str, str | None]]:
@@ -171,7 +179,7 @@ def _candidates(ds: xr.Dataset, kind: int, side: int) -> list[tuple[str, str | N
     names = {str(name) for name in ds.cf.standard_names.get(normal, [])}
     if kind == 0:
         names |= {str(name) for name in ds.cf.coordinates.get(normal, [])}
-    if kind == 2:
+    if kind == _PROJECTED:
         names |= {str(name) for name in ds.cf.axes.get("YX"[side], [])}
     names |= {str(name) for name in ds.variables if str(name).lower() in known}
     found: list[tuple[str, str | None]] = [
@@ -187,28 +195,48 @@ def _candidates(ds: xr.Dataset, kind: int, side: int) -> list[tuple[str, str | N
 
 def _refuse_curvilinear(ds: xr.Dataset, y_dim: str, x_dim: str, y_coord: str | None, where: str) -> None:
     """Raise GridError where latitude is two-dimensional and the axes are not true projection coordinates."""
-    names = {str(name) for name in ds.cf.coordinates.get("latitude", [])}
-    names |= {str(name) for name in ds.variables if str(name).lower() in _NAMES[0][0]}
-    two_dimensional = [name for name in sorted(names) if {y_dim, x_dim} <= set(ds[name].dims)]
-    if not two_dimensional:
+    latitude, longitude = (_two_dimensional(ds, side, {y_dim, x_dim}) for side in (0, 1))
+    if latitude is None:
         return
     if y_coord is not None:
         attrs = ds[y_coord].attrs
         if attrs.get("standard_name") == "projection_y_coordinate" or attrs.get("units") in _LENGTHS:
             return
+    resolution = _resolution(ds, latitude, longitude)
     raise GridError(
-        f"{where}: the grid is curvilinear: {two_dimensional[0]!r} runs along both {y_dim!r} and {x_dim!r}, and "
-        "no 1-D projection coordinates with units are given. Regrid it to a regular grid first, e.g. "
-        "`cdo remapbil,r360x180 in.nc out.nc`, or with xESMF or xarray-regrid in Python."
+        f"{where}: the grid is curvilinear: {latitude!r} runs along both {y_dim!r} and {x_dim!r}, and no 1-D projection "
+        f"coordinates with units are given. Regrid it to a regular grid of the same resolution{resolution} first, e.g. "
+        "`cdo remapbil,GRID in.nc out.nc`, where GRID describes the new grid, or with xESMF in Python."
     )
+
+
+def _two_dimensional(ds: xr.Dataset, side: int, dims: set[str]) -> str | None:
+    """Name the latitude (side 0) or longitude (side 1) that runs along both dimensions."""
+    names = {str(name) for name in ds.cf.coordinates.get(HORIZONTAL[0][side], [])}
+    names |= {str(name) for name in ds.variables if str(name).lower() in _NAMES[0][side]}
+    return next((name for name in sorted(names) if dims <= set(ds[name].dims)), None)
+
+
+def _resolution(ds: xr.Dataset, latitude: str, longitude: str | None) -> str:
+    """Describe the spacing of a curvilinear grid: the median distance between neighbours, along the finer axis."""
+    if longitude is None or ds[latitude].ndim != 2 or ds[longitude].dims != ds[latitude].dims:
+        return ""
+    lat, lon = (ds[name].values.astype(np.float64) for name in (latitude, longitude))
+    spacings = []
+    for axis in (0, 1):
+        east = (np.diff(lon, axis=axis) + 180.0) % 360.0 - 180.0
+        away = np.hypot(np.diff(lat, axis=axis), east * np.cos(np.deg2rad(np.delete(lat, 0, axis))))
+        spacings.append(float(np.median(away[np.isfinite(away)])) if np.isfinite(away).any() else 0.0)
+    degrees = min(spacings)
+    return f" (about {degrees:.2g} degrees, {degrees * _KM_PER_DEGREE:.2g} km)" if degrees > 0.0 else ""
 
 
 def _values(ds: xr.Dataset, name: str, where: str) -> np.ndarray:
     values = ds[name].values
     if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
         raise GridError(
-            f"{where}: the coordinate {name!r} is not made of finite numbers (dtype {values.dtype}). "
-            "Mend the coordinate, or drop it so that cells are counted."
+            f"{where}: the coordinate {name!r} holds values that are not finite numbers (dtype {values.dtype}). "
+            "Correct the coordinate, or remove it: the axis then counts cells."
         )
     return values.astype(np.float64)
 

@@ -1,4 +1,4 @@
-"""Bring opened fields into normal form, and put those of several files together."""
+"""Bring opened fields into normal form, and combine those of several files."""
 
 from __future__ import annotations
 
@@ -41,28 +41,25 @@ def normalise(part: Part, names: Sequence[str], *, strict: bool) -> xr.Dataset:
         part: as opened.
         names: numeric variables to keep.
         strict: raise for a variable without both horizontal axes, instead of leaving it out.
+
+    Raises:
+        SourceError: for such a variable, and for times that cannot be used.
+        GridError: for axes that cannot be used.
     """
-    where, ds = part.name, part.ds
-    grid = axes.find_grid(ds, names, where)
+    ds = part.ds
+    grid = axes.find_grid(ds, names, part.name)
     mapping = _grid_mapping(ds, names)
-    flat = [name for name in names if not {grid.y_dim, grid.x_dim} <= set(ds[name].dims)]
-    if flat and strict:
-        raise SourceError(
-            f"{where}: the variable {flat[0]!r} has dimensions {tuple(map(str, ds[flat[0]].dims))}; a field needs the "
-            f"horizontal axes {grid.y_dim!r} and {grid.x_dim!r}. Leave it out of variables."
-        )
-    names = [name for name in names if name not in flat]
-    time = times.find_time(ds, where)
+    names = _on_grid(part, names, grid, strict)
+    time = times.find_time(ds, part.name)
     ds = ds[[*names, *([time] if time in ds.data_vars else [])]]
     ds = ds.drop_vars([name for name in ds.coords if ds[name].ndim > 1])
     time = time if time in ds.variables else None  # static fields of a file that has times too
     ds = times.in_blocks(ds, time)
-    ds, time_original = times.with_valid_time(ds, time, where)
+    ds, time_original = times.with_valid_time(ds, time, part.name)
     ds = ds.isel({grid.y_dim: grid.y_order, grid.x_dim: grid.x_order})
     ds = ds.squeeze([d for d in ds.dims if ds.sizes[d] == 1 and d not in ("valid_time", grid.y_dim, grid.x_dim)])
     ds, member_original = times.with_realization(ds)
-    data = {name: _field(ds[name], grid) for name in names}
-    result = xr.Dataset(data, coords=_coords(ds, grid))
+    result = xr.Dataset({name: _field(ds[name], grid) for name in names}, coords=_coords(ds, grid))
     originals = {"valid_time": time_original, "realization": member_original}
     originals |= {grid.y_name: grid.y_original, grid.x_name: grid.x_original}
     result.attrs["subgrid_names"] = json.dumps(
@@ -78,37 +75,56 @@ def normalise(part: Part, names: Sequence[str], *, strict: bool) -> xr.Dataset:
     return result
 
 
+def _on_grid(part: Part, names: Sequence[str], grid: axes.Grid, strict: bool) -> list[str]:
+    """Keep the variables that have both horizontal axes; raise SourceError for another one if strict."""
+    others = [name for name in names if not {grid.y_dim, grid.x_dim} <= set(part.ds[name].dims)]
+    if others and strict:
+        raise SourceError(
+            f"{part.name}: the variable {others[0]!r} has dimensions {tuple(map(str, part.ds[others[0]].dims))}; a field needs "
+            f"the horizontal axes {grid.y_dim!r} and {grid.x_dim!r}. Remove it from variables."
+        )
+    return [name for name in names if name not in others]
+
+
 def combine(pieces: Sequence[tuple[Part, xr.Dataset]], where: str) -> xr.Dataset:
-    """Put normalised parts together: the same variable along time, different variables side by side.
+    """Combine normalised parts: the same variable along time, different variables in one data set.
 
     Raises:
         GridError: parts on different grids.
-        SourceError: variables that occur twice without times to tell them apart, or with different times.
+        SourceError: the same variable in several parts without times or with equal times, variables with different times.
     """
     first_part, first = pieces[0]
     if len(pieces) == 1:
         return first
     for part, ds in pieces[1:]:
         axes.require_same_grid(first, first_part.name, ds, part.name)
-    pair = spatial_dims(first)
-    # Float noise between files is gone once all have the coordinates of the first.
-    aligned = [(part, ds.assign_coords({axis: first[axis].variable for axis in pair})) for part, ds in pieces]
-    shared = [
-        name
-        for name in first.coords
-        if first[name].ndim or all(name in ds.coords and bool((ds[name] == first[name]).all()) for _, ds in aligned)
-    ]
-    aligned = [
-        (part, ds.drop_vars([n for n in ds.coords if not ds[n].ndim and n not in shared])) for part, ds in aligned
-    ]
+    aligned = _with_coords_of_first(pieces)
     names = list(dict.fromkeys(str(name) for _, ds in aligned for name in ds.data_vars))
-    fields = {name: _join([(p, ds) for p, ds in aligned if name in ds], name, where) for name in names}
+    fields = {name: _join([(part, ds) for part, ds in aligned if name in ds], name, where) for name in names}
     _require_same_coords(fields, where)
     result = xr.Dataset(fields, attrs=first.attrs)
     described = [json.loads(ds.attrs["subgrid_names"]) for _, ds in pieces]
-    dims = {normal: old for entry in reversed(described) for normal, old in entry["dims"].items()}
+    dims = {normal: original for entry in reversed(described) for normal, original in entry["dims"].items()}
     result.attrs["subgrid_names"] = json.dumps({**described[0], "dims": dims})
     return result
+
+
+def _with_coords_of_first(pieces: Sequence[tuple[Part, xr.Dataset]]) -> list[tuple[Part, xr.Dataset]]:
+    """Give all parts the horizontal coordinates of the first, and drop scalar coordinates in which they differ.
+
+    The coordinates of files on one grid may differ by the rounding of float32.
+    """
+    _, first = pieces[0]
+    aligned = [(part, ds.assign_coords({d: first[d].variable for d in spatial_dims(first)})) for part, ds in pieces]
+
+    def is_shared(name: object) -> bool:
+        if name not in first.coords:
+            return False
+        return bool(first[name].ndim) or all(
+            name in ds.coords and bool((ds[name] == first[name]).all()) for _, ds in aligned
+        )
+
+    return [(part, ds.drop_vars([n for n in ds.coords if not ds[n].ndim and not is_shared(n)])) for part, ds in aligned]
 
 
 def require_one_level(pieces: Sequence[tuple[Part, xr.Dataset]], where: str) -> None:
@@ -123,8 +139,8 @@ def require_one_level(pieces: Sequence[tuple[Part, xr.Dataset]], where: str) -> 
         single = sorted({name for name, _ in by_name} - set(repeated))
         rest = f" On one level only: {', '.join(single)}." if single else ""
         raise SourceError(
-            f"{where}: the variable {name!r} stands on several kinds of level: {'; '.join(levels)}. Name the variables "
-            f'and the level you want, e.g. select = {{typeOfLevel = "{levels[0].split(" ")[0]}"}}.{rest}'
+            f"{where}: the variable {name!r} is given on several kinds of level: {'; '.join(levels)}. Choose the variables "
+            f'and the level, e.g. select = {{typeOfLevel = "{levels[0].split(" ")[0]}"}}.{rest}'
         )
 
 
@@ -187,7 +203,7 @@ def _grid_mapping(ds: xr.Dataset, names: Sequence[str]) -> str | None:
 
 
 def _join(pieces: Sequence[tuple[Part, xr.Dataset]], name: str, where: str) -> xr.DataArray:
-    """Put one variable of several parts together along time."""
+    """Concatenate one variable of several parts along time."""
     first_part, first = pieces[0]
     if len(pieces) == 1:
         return first[name]
@@ -209,7 +225,7 @@ def _join(pieces: Sequence[tuple[Part, xr.Dataset]], name: str, where: str) -> x
             if not same(a, b):
                 raise SourceError(
                     f"{where}: {what} of {name!r} differ: {a} in {first_part.name}, {b} in {part.name}. Convert one "
-                    "of the files, or open them apart."
+                    "of the files, or open them separately."
                 )
     _require_same_coords({p.name: ds[name] for p, ds in pieces}, where, times_too=False)
     joined = xr.concat(
@@ -240,7 +256,7 @@ def _require_same_coords(fields: dict[str, xr.DataArray], where: str, *, times_t
             what = "times" if dim == "valid_time" else f"labels of {dim!r}"
             a, b = (f"{v.size} ({_text(v[0])} .. {_text(v[-1])})" for v in (known, values))
             fix = (
-                "Give files that cover the same times for every variable, or open the variables apart."
+                "Give files that cover the same times for every variable, or open the variables separately."
                 if dim == "valid_time"
                 else f"Select one, e.g. select = {{{dim} = {_text(values[0])}}}, or ask for fewer variables."
             )

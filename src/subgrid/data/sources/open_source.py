@@ -27,12 +27,12 @@ def open_source(
     start: str | None = None,
     step: str | None = None,
 ) -> xr.Dataset:
-    """Open fields lazily and bring them into the form that everything else here relies on.
+    """Open fields lazily and bring them into the form that the rest of the package relies on.
 
     Every data variable is float32 with dims (valid_time, extra dims, y, x): valid_time sorted and without repeats
     (absent for static fields), y descending, x ascending. (y, x) are latitude and longitude, grid_latitude and
     grid_longitude, or projection_y_coordinate and projection_x_coordinate. Longitudes (degrees) of a global grid
-    start at 0, those of a region are centred within -180..180. Packed values are unpacked, fill values NaN.
+    start at 0, those of a region are centred within -180 to 180. Packed values are unpacked, fill values NaN.
 
     Args:
         source: a path, a glob, a list of both, or an open data set. Several files may hold consecutive times,
@@ -47,7 +47,7 @@ def open_source(
         one, ``grid_mapping`` (JSON of the mapping variable's name and attributes).
 
     Raises:
-        SourceError: what is asked for is not there, or cannot be read or put together.
+        SourceError: what is asked for is not there, or cannot be read or combined.
         GridError: a grid that is not made of two 1-D axes, or grids that differ between files.
     """
     if isinstance(variables, str):
@@ -55,24 +55,31 @@ def open_source(
     with ExitStack() as files:  # closes them if anything below fails
         parts = _open_parts(source, variables, start, step, files)
         where = _describe(parts)
-        parts = _select(parts, select or {}, where)
-        wanted = _wanted(parts, variables, where)
-        pieces = [
-            (part, ds)
-            for part in parts
-            if (names := _candidates(part, wanted))
-            and (ds := fields.normalise(part, names, strict=wanted is not None)).data_vars
-        ]
-        if not pieces:
-            dims = ", ".join(sorted({str(dim) for part in parts for dim in part.ds.dims}))
-            raise SourceError(f"{where}: no numeric field to open (dimensions: {dims}). Check what the file holds.")
-        fields.require_one_level(pieces, where)
-        ds = fields.combine(pieces, where)
+        ds = _combine_parts(_select(parts, select or {}, where), variables, where)
         if variables is not None:
             ds = ds[list(variables)]
         ds = ds.assign_attrs(source=where)
         ds.set_close(files.pop_all().close)
     return ds
+
+
+def _combine_parts(parts: list[Part], variables: Sequence[str] | None, where: str) -> xr.Dataset:
+    """Bring the variables of all parts into normal form and combine them."""
+    wanted = _wanted(parts, variables, where)
+    pieces = []
+    for part in parts:
+        names = _candidates(part, wanted)
+        ds = fields.normalise(part, names, strict=wanted is not None) if names else xr.Dataset()
+        if ds.data_vars:
+            pieces.append((part, ds))
+    if not pieces:
+        dims = ", ".join(sorted({str(dim) for part in parts for dim in part.ds.dims}))
+        raise SourceError(
+            f"{where}: there is no numeric field with horizontal axes (dimensions: {dims}). Check what the file holds, e.g. "
+            "with `ncdump -h`."
+        )
+    fields.require_one_level(pieces, where)
+    return fields.combine(pieces, where)
 
 
 def restore_names(ds: xr.Dataset) -> xr.Dataset:
@@ -118,11 +125,11 @@ _COMPONENTS: tuple[tuple[Literal["x", "y"], set[str], str], ...] = (
 
 
 def wind_components(ds: xr.Dataset) -> dict[str, Literal["x", "y"]]:
-    """Tell which variables are components of a vector along x (eastward) or y (northward).
+    """Find the variables that are components of a vector along x (eastward) or y (northward).
 
     The standard name decides; without one, the GRIB short name or the variable's name does.
     """
-    found: dict[str, Literal["x", "y"]] = {}
+    components: dict[str, Literal["x", "y"]] = {}
     for name, variable in ds.data_vars.items():
         words = set(str(variable.attrs.get("standard_name", "")).split("_")) - {"", "unknown"}
         labels = (str(variable.attrs.get("GRIB_shortName", "")).lower(), str(name).lower())
@@ -132,8 +139,8 @@ def wind_components(ds: xr.Dataset) -> dict[str, Literal["x", "y"]]:
             if (words & tokens if words else any(re.fullmatch(pattern, label) for label in labels))
         ]
         if len(sides) == 1:  # a product of both components changes sign with neither name alone
-            found[str(name)] = sides[0]
-    return found
+            components[str(name)] = sides[0]
+    return components
 
 
 def _open_parts(
@@ -162,31 +169,36 @@ def _describe(parts: list[Part]) -> str:
 
 
 def _select(parts: list[Part], select: Mapping[str, Any], where: str) -> list[Part]:
-    """Pick labels; of parts that hold a variable twice, the one that knows the labels wins."""
-    chosen: list[tuple[Part, set[str]]] = []
-    failed: list[SourceError] = []
+    """Pick labels. Of several parts that hold a variable, those that have most of the selected dimensions are kept."""
+    selected: list[tuple[Part, set[str]]] = []
+    errors: list[SourceError] = []
     for part in parts:
         try:
             ds, used = times.select_labels(part.ds, select, part.name)
         except SourceError as error:
-            failed.append(error)
+            errors.append(error)
             continue
-        chosen.append((part._replace(ds=ds), used))
-    used_anywhere = set().union(*(used for _, used in chosen))
+        selected.append((part._replace(ds=ds), used))
+    used_anywhere = set().union(*(used for _, used in selected))
     # A label may be absent from some levels of a GRIB file, but not from all.
-    if failed and (not chosen or not set(select) <= used_anywhere):
+    if errors and (not selected or not set(select) <= used_anywhere):
         for key, wanted in select.items():
             times.require_label([part.ds for part in parts], key, wanted, where)
-        raise failed[0]
+        raise errors[0]
     dims = {str(d) for part in parts for d in (*part.ds.dims, *part.ds.coords)}
     times.require_used(select, used_anywhere, dims, where)
-    best: dict[str, int] = {}
-    for part, used in chosen:
+    return _keep_best(selected)
+
+
+def _keep_best(selected: list[tuple[Part, set[str]]]) -> list[Part]:
+    """Drop each variable from the parts that have fewer of the selected dimensions than another part that holds it."""
+    most: Counter[str] = Counter()
+    for part, used in selected:
         for name in part.ds.data_vars:
-            best[str(name)] = max(best.get(str(name), 0), len(used))
+            most[str(name)] = max(most[str(name)], len(used))
     kept = []
-    for part, used in chosen:
-        drop = [name for name in part.ds.data_vars if part.ds[name].ndim and len(used) < best[str(name)]]
+    for part, used in selected:
+        drop = [name for name in part.ds.data_vars if part.ds[name].ndim and len(used) < most[str(name)]]
         kept.append(part._replace(ds=part.ds.drop_vars(drop)))
     return kept
 
@@ -194,10 +206,10 @@ def _select(parts: list[Part], select: Mapping[str, Any], where: str) -> list[Pa
 def _wanted(parts: list[Part], variables: Sequence[str] | None, where: str) -> list[str] | None:
     if variables is None:
         return None
-    found = {str(name) for part in parts for name in part.ds.data_vars}
-    missing = [name for name in variables if name not in found]
+    present = {str(name) for part in parts for name in part.ds.data_vars}
+    missing = [name for name in variables if name not in present]
     if missing:
-        raise SourceError(f"{where}: no variable {', '.join(map(repr, missing))}.{nearest(missing[0], found)}")
+        raise SourceError(f"{where}: no variable {', '.join(map(repr, missing))}.{nearest(missing[0], present)}")
     repeated = [name for name, count in Counter(variables).items() if count > 1]
     if repeated:
         raise SourceError(f"variables names {repeated[0]!r} more than once. Name each variable once.")
@@ -205,8 +217,8 @@ def _wanted(parts: list[Part], variables: Sequence[str] | None, where: str) -> l
         for name in variables:
             if name in part.ds and part.ds[name].dtype.kind not in "fiub":
                 raise SourceError(
-                    f"{part.name}: the variable {name!r} holds {part.ds[name].dtype}, not numbers. Ask for fields of "
-                    "numbers only."
+                    f"{part.name}: the variable {name!r} holds {part.ds[name].dtype}, not numbers. Name numeric "
+                    "variables only."
                 )
     return list(variables)
 

@@ -38,18 +38,18 @@ def find_paths(source: str | Path | Sequence[str | Path]) -> list[Path]:
         text = str(item)
         if "://" in text:
             raise SourceError(
-                f"{text}: addresses are not opened here. Download the file, or open it with xarray and hand over "
-                "the Dataset."
+                f"{text}: remote addresses are not supported. Download the file, or open it with xarray and pass the "
+                "Dataset."
             )
         path = Path(text).expanduser()
         if path.exists():
             paths.append(path)
         elif any(sign in text for sign in "*?["):
             root = Path(path.anchor)
-            found = sorted(hit for hit in root.glob(str(path.relative_to(root))) if hit.suffix != ".idx")
-            if not found:
+            matches = sorted(hit for hit in root.glob(str(path.relative_to(root))) if hit.suffix != ".idx")
+            if not matches:
                 raise SourceError(f"no file matches {text!r}.{_nearest_path(path)}")
-            paths += found
+            paths += matches
         else:
             raise SourceError(f"{text!r} does not exist.{_nearest_path(path)}")
     return paths
@@ -66,7 +66,7 @@ def expand(path: str | list[str]) -> str | list[str]:
     full = os.path.expandvars(os.path.expanduser(path))  # noqa: PTH111
     unset = re.search(r"\$\{?(\w+)", full)
     if unset:
-        raise ConfigError(f"{path}: the environment variable {unset[1]} is not set; set it to the folder of the data.")
+        raise ConfigError(f"{path}: the environment variable {unset[1]} is not set. Set it to the folder of the data.")
     return full
 
 
@@ -97,8 +97,8 @@ def open_path(path: Path, *, variables: Sequence[str] | None, start: str | None,
             "is complete (`ncdump -h`, `grib_ls`) and that its time units follow CF."
         ) from error
     raise SourceError(
-        f"{path.name}: not a kind of file that is read. Readable are {_KINDS}. Convert it (e.g. with `cdo -f nc copy`)"
-        " or open it with xarray and hand over the Dataset."
+        f"{path.name}: this kind of file is not supported. Supported are {_KINDS}. Convert it (e.g. with `cdo -f nc copy`), "
+        "or open it with xarray and pass the Dataset."
     )
 
 
@@ -128,45 +128,46 @@ def _open_npy(path: Path, variables: Sequence[str] | None, start: str | None, st
             f"{path.name}: holds {array.dtype} of shape {array.shape}; expected numbers of shape (N, C, H, W): times, "
             "variables, rows, columns. Reshape it, e.g. `array[:, None]` for one variable."
         )
-    missing = [n for n, v in (("variables", variables), ("start", start), ("step", step)) if not v]
-    if missing:
+    if not (variables and start and step):
+        missing = [n for n, v in (("variables", variables), ("start", start), ("step", step)) if not v]
         raise SourceError(
-            f"{path.name}: an .npy file says nothing of names and times; {', '.join(missing)} must be given. Set e.g. "
+            f"{path.name}: an .npy file holds no names and no times; {', '.join(missing)} must be given. Set e.g. "
             'variables = ["t2m", "d2m"], start = "2020-01-01T00:00" and step = "1h".'
         )
-    assert variables  # told apart above
-    assert start
-    assert step
     count, channels, height, width = array.shape
     if len(variables) != channels:
         raise SourceError(
-            f"{path.name}: {channels} channels, but {len(variables)} variables are named "
-            f"({', '.join(variables)}). Name every channel in order."
+            f"{path.name}: the file has {channels} channels, but {len(variables)} variables are named "
+            f"({', '.join(variables)}). Name every channel, in order."
         )
+    dims = ("valid_time", "projection_y_coordinate", "projection_x_coordinate")
+    from_array: Any = dask.array.from_array  # not typed
+    # With a name, because dask would otherwise read the file to make one.
+    chunks, token = (max(1, times.BLOCK_VALUES // (height * width)), height, width), uuid.uuid4().hex
+    lazy = [from_array(_Channel(array, c), chunks=chunks, name=f"npy-{token}-{c}") for c in range(channels)]
+    return xr.Dataset(
+        {name: (dims, field) for name, field in zip(variables, lazy, strict=True)},
+        coords={
+            "valid_time": _npy_times(path, count, start, step),
+            # y descends, so that the first row stays the first.
+            dims[1]: (dims[1], np.arange(height, dtype=float)[::-1], {"units": "1"}),
+            dims[2]: (dims[2], np.arange(width, dtype=float), {"units": "1"}),
+        },
+    )
+
+
+def _npy_times(path: Path, count: int, start: str, step: str) -> np.ndarray:
+    """Give times from a first one and a step, or raise SourceError."""
     try:
         first, delta = pd.Timestamp(start), pd.Timedelta(step)
         if pd.isna(first) or pd.isna(delta) or delta <= pd.Timedelta(0):
             raise ValueError("empty or not positive")
     except ValueError as error:
         raise SourceError(
-            f"{path.name}: start = {start!r} and step = {step!r} give no times ({_one_line(error)}). Expected an ISO "
-            'time such as "2020-01-01T00:00" and a step such as "1h".'
+            f"{path.name}: start = {start!r} and step = {step!r} are not a time and a length of time ({_one_line(error)}). "
+            'Expected an ISO time such as "2020-01-01T00:00" and a step such as "1h".'
         ) from error
-    valid = np.datetime64(first, "ns") + np.arange(count) * np.timedelta64(delta.value, "ns")
-    from_array: Any = dask.array.from_array  # not typed
-    # Named, for else dask would read the file to name it.
-    chunks, token = (max(1, times.BLOCK_VALUES // (height * width)), height, width), uuid.uuid4().hex
-    lazy = [from_array(_Channel(array, c), chunks=chunks, name=f"npy-{token}-{c}") for c in range(channels)]
-    dims = ("valid_time", "projection_y_coordinate", "projection_x_coordinate")
-    return xr.Dataset(
-        {name: (dims, field) for name, field in zip(variables, lazy, strict=True)},
-        coords={
-            "valid_time": valid,
-            # y descends, so that the first row stays the first.
-            dims[1]: (dims[1], np.arange(height, dtype=float)[::-1], {"units": "1"}),
-            dims[2]: (dims[2], np.arange(width, dtype=float), {"units": "1"}),
-        },
-    )
+    return np.asarray(np.datetime64(first, "ns") + np.arange(count) * np.timedelta64(delta.value, "ns"))
 
 
 def _open_zarr(path: Path) -> xr.Dataset:
@@ -178,7 +179,7 @@ def _open_zarr(path: Path) -> xr.Dataset:
     if path.is_dir():
         if not any((path / name).exists() for name in (".zgroup", "zarr.json", ".zmetadata")):
             raise SourceError(
-                f"{path.name}: is a folder, but no Zarr store. Give a glob of the files in it, such as "
+                f"{path.name}: this folder is not a Zarr store. Give a glob of the files in it, such as "
                 f"'{path.name}/*.nc'."
             )
     else:
@@ -213,7 +214,7 @@ def _zipped_group(path: Path) -> str:
         return top[0]
     if top:
         raise SourceError(
-            f"{path.name}: the zip holds {len(top)} Zarr groups ({', '.join(top[:5])}); one was expected. Unzip it and "
+            f"{path.name}: the zip holds {len(top)} Zarr groups ({', '.join(top[:5])}); expected one. Unzip it and "
             "name the group's folder."
         )
     raise SourceError(
@@ -233,15 +234,15 @@ def _open_grib(path: Path) -> list[xr.Dataset]:
     try:
         # By default cfgrib leaves out, with no more than a log line, what does not fit the first variable.
         strict = {"indexpath": "", "errors": "raise"}
-        found = [xr.open_dataset(path, engine="cfgrib", backend_kwargs=strict, **options)]
+        datasets = [xr.open_dataset(path, engine="cfgrib", backend_kwargs=strict, **options)]
     except ValueError:
-        # cfgrib now scans the file once for each set of levels; an index spares that, but must not lie
-        # beside the data.
+        # cfgrib now scans the file once for each set of levels. An index avoids that, but must not be written to the
+        # folder of the data.
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # cfgrib's own calls of xarray.merge
             index = {"indexpath": f"{folder}/{{short_hash}}.idx"}
-            found = cfgrib.open_datasets(str(path), backend_kwargs=index, **options)
-    return [_grib_axes(ds) for ds in found]
+            datasets = cfgrib.open_datasets(str(path), backend_kwargs=index, **options)
+    return [_grib_axes(ds) for ds in datasets]
 
 
 def _grib_axes(ds: xr.Dataset) -> xr.Dataset:
@@ -287,13 +288,13 @@ def _grib_axes(ds: xr.Dataset) -> xr.Dataset:
 
 
 def _nearest_path(path: Path) -> str:
-    """Say what in the folder resembles a path that is not there."""
+    """Name what in the folder resembles a path that does not exist."""
     folder = path.parent
     while any(sign in str(folder) for sign in "*?["):
         folder = folder.parent
     if not folder.is_dir():
         return f" The folder {str(folder)!r} does not exist either: check the path."
-    names = sorted(entry.name for entry in folder.iterdir())
+    names = sorted(entry.name for entry in folder.iterdir() if entry.exists())  # without broken links
     close = [name for name in names if name.startswith(path.name)]
     close = close or difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
     if close:

@@ -18,7 +18,7 @@ BLOCK_VALUES = 2**23  # values of one variable in one block of times: 32 MiB in 
 
 
 def is_time(variable: xr.DataArray) -> bool:
-    """Say whether an array holds decoded times (numpy or cftime)."""
+    """Whether an array holds decoded times (numpy or cftime)."""
     if variable.dtype.kind == "M":
         return True
     if variable.dtype.kind != "O" or not variable.size or variable.ndim > 1:
@@ -52,8 +52,8 @@ def find_time(ds: xr.Dataset, where: str) -> str | None:
         units = ds[plain[0]].attrs.get("units") if plain[0] in ds.variables else None
         raise SourceError(
             f"{where}: the time axis {plain[0]!r} could not be read as dates (units {units!r}). Expected CF units "
-            "such as 'hours since 2000-01-01'. Set them with `cdo setreftime`, `ncatted`, or in xarray and hand "
-            "over the Dataset."
+            "such as 'hours since 2000-01-01'. Set them with `cdo setreftime` or `ncatted`, or in xarray, and pass the "
+            "Dataset."
         )
     return None
 
@@ -96,20 +96,11 @@ def with_valid_time(ds: xr.Dataset, time: str | None, where: str) -> tuple[xr.Da
         # With a lead time of zero, start and validity agree and the source's dimension name stays true.
         same = ds["valid_time"].dims == ds["time"].dims and bool((ds["valid_time"] == ds["time"]).all())
         original = "time" if same else "valid_time"
-    coord = ds[time]
-    values = coord.values
-    if coord.ndim == 0:
-        ds = ds.drop_vars(time).expand_dims("valid_time")
-        values = np.array([values[()]]) if values.dtype.kind == "M" else np.array([values.item()], dtype=object)
-    else:
-        dim = str(coord.dims[0])
-        others = [str(name) for name in ds.coords if name != dim and dim in ds[name].dims]
-        ds = ds.drop_vars({*others, time, *([dim] if dim in ds.coords else [])})
-        ds = ds if dim == "valid_time" else ds.rename({dim: "valid_time"})
-    if pd.isnull(values).any():
+    ds, values = _split_off_times(ds, time)
+    missing = int(pd.isnull(values).sum())
+    if missing:
         raise SourceError(
-            f"{where}: {int(pd.isnull(values).sum())} of {values.size} times are missing. "
-            "Drop those fields, or mend the time axis."
+            f"{where}: {missing} of {values.size} times are missing. Remove those fields, or correct the time axis."
         )
     if values.dtype.kind == "M":
         values = values.astype("datetime64[ns]")
@@ -121,14 +112,27 @@ def with_valid_time(ds: xr.Dataset, time: str | None, where: str) -> tuple[xr.Da
     return ds.assign_coords(valid_time=("valid_time", values, {"standard_name": "time"})), original
 
 
+def _split_off_times(ds: xr.Dataset, time: str) -> tuple[xr.Dataset, np.ndarray]:
+    """Name the dimension of the time coordinate `valid_time`, without coordinates along it; give its values apart."""
+    coord = ds[time]
+    values = coord.values
+    if coord.ndim == 0:
+        values = np.array([values[()]]) if values.dtype.kind == "M" else np.array([values.item()], dtype=object)
+        return ds.drop_vars(time).expand_dims("valid_time"), values
+    dim = str(coord.dims[0])
+    others = [str(name) for name in ds.coords if name != dim and dim in ds[name].dims]
+    ds = ds.drop_vars({*others, time, *([dim] if dim in ds.coords else [])})
+    return ds if dim == "valid_time" else ds.rename({dim: "valid_time"}), values
+
+
 def require_unique(values: np.ndarray, where: str) -> None:
     """Raise SourceError, counting repeated times and naming the first, unless sorted times are all different."""
     repeated = values[1:][values[1:] == values[:-1]]
     if repeated.size:
         raise SourceError(
             f"{where}: {repeated.size} of {values.size} times occur more than once, the first is "
-            f"{describe_time(repeated[0])}. Drop the repeats (e.g. `ds.drop_duplicates('time')`), or leave out the "
-            "files that overlap."
+            f"{describe_time(repeated[0])}. Remove the repeats (e.g. `ds.drop_duplicates('time')`), or the files that "
+            "overlap."
         )
 
 
@@ -172,8 +176,8 @@ def require_used(select: Mapping[str, Any], used: set[str], dims: set[str], wher
     unknown = [key for key in select if key not in used]
     if unknown:
         raise SourceError(
-            f"{where}: select names {unknown[0]!r}, which is no dimension here."
-            f"{nearest(unknown[0], dims) or ' There is nothing to select from.'}"
+            f"{where}: select names {unknown[0]!r}, which is not a dimension of the source."
+            f"{nearest(unknown[0], dims) or ' The source has no dimensions to select from.'}"
         )
 
 

@@ -142,7 +142,7 @@ def test_readme(workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     save(coarsened(fields[["t2m"]].isel(time=slice(2))), "coarse.nc")
     monkeypatch.setattr("subgrid.simulate", lambda num_times: fields.isel(time=slice(40)), raising=False)
     printed = run_page(ROOT / "README.md", monkeypatch)
-    assert "usable for training" in printed
+    assert "These files can be used for training." in printed
     assert (workplace / "my.html").stat().st_size > 500_000
     with xr.open_dataset("fine.nc") as fine:
         assert fine.t2m.shape == (2, 32, 32)
@@ -154,7 +154,7 @@ def test_tutorial(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(fields, "my_files/t2m.nc")
     save(coarsened(fields.isel(time=slice(2))), "coarse.nc")
     printed = run_page(ROOT / "docs" / "tutorial.md", monkeypatch)
-    assert "usable for training" in printed
+    assert "These files can be used for training." in printed and "data.gap" in printed
     assert {"my", "first"} == {path.name for path in Path("runs").iterdir()}
     scores = pd.read_csv("runs/my/evaluation/scores.csv")
     assert {"srgan", "bilinear", "bicubic"} == set(scores.system) and {"season DJF", "season JJA"} < set(scores.group)

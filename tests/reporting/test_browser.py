@@ -20,7 +20,7 @@ from PIL import Image
 
 from report_run import make_run
 from report_study import make_draws, make_study
-from subgrid.reporting import page as page_maker
+from subgrid.reporting import render
 from subgrid.studies.page import report
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -163,7 +163,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
     made = {"study": study, "run": run, "draws": draws}
     pages = {name: report([path], folder / f"{name}.html") for name, path in made.items()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page_maker, "FIELD_BYTES", 5_000)  # no more than a part of the study's grid
+        patch.setattr(render, "FIELD_BYTES", 5_000)  # no more than a part of the study's grid
         pages["part"] = report([study], folder / "part.html")
     return Shelf(pages, study, run)
 
@@ -325,7 +325,7 @@ def test_maps_are_zoomed_by_buttons_and_keys(study: Visit) -> None:
     press = {
         "in": study.page.get_by_role("button", name="Zoom in").click,
         "out": study.page.get_by_role("button", name="Zoom out").click,
-        "all": study.page.get_by_role("button", name="All", exact=True).click,
+        "all": study.page.get_by_role("button", name="Whole domain").click,
     }
     press["in"]()
     assert spans() == pytest.approx([0.6, 0.6])
@@ -501,7 +501,11 @@ def test_what_is_chosen_is_shown(study: Visit, shelf: Shelf) -> None:
         start, number, unit = text.partition(", RMSE ")[0], text.partition(", RMSE ")[2].split()[0], text.split()[-2:]
         assert start == name and float(number) == pytest.approx(value, rel=1e-3) and unit == ["m", "s⁻¹"]
     assert texts[:2] == ["coarse input", "truth"]
-    assert texts[4:] == ["Green: blurred is nearer the truth; purple: bicubic is", "bicubic − truth", "blurred − truth"]
+    assert texts[4:] == [
+        "Green: blurred is closer to the truth; purple: bicubic is",
+        "bicubic − truth",
+        "blurred − truth",
+    ]
     palette = study.ask("(({ palette, low, high }) => [palette.length, low, high])(probe.model('study-colours-field'))")
     assert palette[0] == 256 and palette[1] == pytest.approx(-palette[2])  # wind: about zero
     j, i = study.ask("subgrid.maps.study.cell")
@@ -642,7 +646,7 @@ def test_a_finger_scrolls_the_page_until_it_may_drag_the_maps(opened: Any, shelf
     assert (moved[:2] < 0).all() and (moved[2:] < 0).all(), moved  # the map goes with the finger
     assert abs(visit.ask("scrollY") - top) < 2
     assert visit.ask("probe.ranges('study-map-gain')") == visit.ask("probe.ranges('study-map-truth')")
-    visit.page.get_by_role("button", name="All", exact=True).tap()
+    visit.page.get_by_role("button", name="Whole domain").tap()
     visit.page.touchscreen.tap(*visit.place("study-map-first", 5, 20, SHAPE))
     visit.wait("String(subgrid.maps.study.cell) === '5,20'")
     assert_readout(visit, shelf, "t2m", 0, 5, 20)
@@ -697,7 +701,7 @@ def test_without_javascript_tables_and_words_are_there(opened: Any, tmp_path: Pa
 
 def test_an_old_browser_has_a_sentence_instead_of_maps(opened: Any) -> None:
     visit = opened("study", "delete window.DecompressionStream;", **DESKTOP)
-    assert visit.page.locator(".linked").inner_text() == "The maps need a browser of 2023 or later."
+    assert visit.page.locator(".linked").inner_text() == "The maps need a browser from 2023 or later."
     visit.page.locator("table.ranked").first.locator("thead button").nth(2).click()
     assert sorts(visit)[2] == "descending"  # all else goes on
     assert visit.until(lambda: colours_of(visit.pixels("study-spectra-t2m-power")) > 10)

@@ -23,26 +23,28 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from report_run import make_history, make_run, make_samples, make_spectra
 from report_study import make_draws, make_study
 from subgrid.errors import RunError
-from subgrid.reporting.evaluated_run import load_run
+from subgrid.reporting import render
+from subgrid.reporting.evaluated_run import load_evaluated_run
 from subgrid.reporting.figures import interactive_maps, rmse_at, system_styles
-from subgrid.reporting.figures.encode_fields import LEVELS, Steps, pack, steps_for, unpack
+from subgrid.reporting.figures.encode_fields import LEVELS, Steps, decode_field, encode_field, steps_for
 from subgrid.reporting.figures.interactive_lines import (
     MOST_POINTS,
-    live_columns,
-    live_curves,
-    live_profile,
-    live_spectra,
+    interactive_columns,
+    interactive_curves,
+    interactive_profile,
+    interactive_spectra,
     over_seeds,
 )
 from subgrid.reporting.figures.interactive_maps import PANELS, LinkedMaps, linked_maps
-from subgrid.reporting.figures.interactive_points import Point, live_trade_off
-from subgrid.reporting.interactive import Subject, better, points_of, show
-from subgrid.reporting.merge_runs import side_by_side
-from subgrid.reporting.page import _contents, _subjects
-from subgrid.reporting.ranking import distance, rank
+from subgrid.reporting.figures.interactive_points import Point, interactive_trade_off
+from subgrid.reporting.interactive import GroupFigures, SystemGroup, better_baseline, draw_group, points_of
+from subgrid.reporting.merge_runs import merge_systems
+from subgrid.reporting.page import _system_groups
+from subgrid.reporting.ranking import distance, ranking_tables
+from subgrid.reporting.render import table_of_contents
 from subgrid.reporting.score_columns import Column, Entry
 from subgrid.studies.load import gather
-from subgrid.studies.page import _cell, _page, _subject, _verdict, report, study_page
+from subgrid.studies.page import _cell, _group, _page, _verdict, report, study_page
 from subgrid.studies.results import COSTS
 from subgrid.studies.single_seed import COLUMNS
 
@@ -52,7 +54,7 @@ Fields = npt.NDArray[np.float64]
 
 
 def decoded(text: str, shape: tuple[int, int], steps: Steps) -> Fields:
-    """The page's own decoder, number by number: see `unpack` in report.js."""
+    """The page's own decoder, number by number: see `decode_field` in report.js."""
     data = zlib.decompress(base64.b64decode(text))
     rows, columns = shape
     levels, out = [0] * (rows * columns), []
@@ -83,15 +85,15 @@ FIELDS = arrays(
 @example(np.array([[0.0, 1.0, np.nan], [1.0, 0.0, np.inf]], np.float32), 65534)
 def test_a_field_comes_back_within_half_a_step(field: npt.NDArray[np.float32], levels: int) -> None:
     steps = steps_for(field, levels)
-    text = pack(field, steps)
-    back = unpack(text, field.shape, steps)
+    text = encode_field(field, steps)
+    back = decode_field(text, field.shape, steps)
     finite = np.isfinite(field)
     assert (np.isfinite(back) == finite).all()
     size = np.abs(field[finite]).max(initial=0.0).astype(np.float64)
     assert (abs(back[finite] - field[finite].astype(np.float64)) <= 0.5 * steps.step * (1 + 1e-9) + 1e-12 * size).all()
     np.testing.assert_array_equal(decoded(text, field.shape, steps), back)
-    upside = pack(-field, steps_for(-field, levels))
-    mirrored = unpack(upside, field.shape, steps_for(-field, levels))
+    upside = encode_field(-field, steps_for(-field, levels))
+    mirrored = decode_field(upside, field.shape, steps_for(-field, levels))
     assert (abs(mirrored + back)[finite] <= steps.step * (1 + 1e-9) + 1e-12 * size).all()
 
 
@@ -101,7 +103,7 @@ def test_steps_span_the_values_and_smooth_fields_are_small() -> None:
     assert (steps.low, steps.step) == pytest.approx((field.min(), np.ptp(field) / LEVELS))
     assert steps_for(np.array([np.nan, np.inf])) == Steps(0.0, 1.0)
     rough = np.random.default_rng(0).permutation(field.ravel()).reshape(field.shape)
-    assert len(pack(field, steps)) < 0.85 * len(pack(rough, steps)) < 2.7 * field.size
+    assert len(encode_field(field, steps)) < 0.85 * len(encode_field(rough, steps)) < 2.7 * field.size
 
 
 # --- linked maps ---------------------------------------------------------------------------------------------
@@ -114,7 +116,7 @@ def maps_of(samples: xr.Dataset, max_bytes: int = 10**7) -> LinkedMaps:
 def shown(maps: LinkedMaps, variable: int, time: int, system: str) -> Fields:
     """A field as the page unpacks it, first row below."""
     block = maps.payload["variables"][variable]
-    return unpack(block["times"][time]["fields"][system], tuple(block["shape"]), Steps(*block["steps"]))
+    return decode_field(block["times"][time]["fields"][system], tuple(block["shape"]), Steps(*block["steps"]))
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +138,9 @@ def test_fields_are_told_south_first_and_west_first(samples: xr.Dataset, turned:
             for system in ("truth", "bilinear", "bicubic", "srgan"):
                 error = abs(shown(maps, v, t, system) - here.sel(system=system).values)
                 assert error.max() <= block["steps"][1] / 2 + 1e-4
-            coarse = unpack(block["times"][t]["coarse"], tuple(block["coarse_shape"]), Steps(*block["coarse_steps"]))
+            coarse = decode_field(
+                block["times"][t]["coarse"], tuple(block["coarse_shape"]), Steps(*block["coarse_steps"])
+            )
             assert abs(coarse - upright[f"{name}_coarse"].values[t]).max() <= block["coarse_steps"][1] / 2 + 1e-4
             assert block["times"][t]["rmse"] == pytest.approx(rmse_at(samples, name, t), rel=1e-3)
     for axis, dim in (("y", "latitude"), ("x", "longitude")):
@@ -219,11 +223,13 @@ def test_what_does_not_fit_is_left_out_times_first_then_levels_then_cells(sample
     assert fewer.payload["variables"][0]["steps"] == whole.payload["variables"][0]["steps"]
     assert packed_bytes(fewer) <= 0.8 * size * 1.03
     coarser = maps_of(samples, int(0.29 * size))
-    assert coarser.note == "1 of 3 sample times, values to a 1000th of their range"
+    assert coarser.note == "1 of 3 sample times, values rounded to 1/1000 of their range"
     assert coarser.payload["variables"][0]["steps"][1] > 3 * whole.payload["variables"][0]["steps"][1]
     part = maps_of(samples, int(0.1 * size))
     rows, columns = part.payload["variables"][0]["shape"]
-    assert part.note == f"the {rows} × {columns} cells where interpolation errs most, values to a 250th of their range"
+    assert part.note == (
+        f"the {rows} × {columns} cells with the largest interpolation errors, values rounded to 1/250 of their range"
+    )
     assert rows % 4 == columns % 4 == 0 and rows < 24 and columns < 32
     assert part.payload["variables"][0]["coarse_shape"] == [rows // 4, columns // 4]
     assert len(part.payload["x"]["centres"]) == columns
@@ -291,29 +297,31 @@ def test_a_line_is_the_mean_and_its_band_the_extremes_over_seeds() -> None:
 def test_curves_carry_their_systems_tags_and_the_change_of_stage() -> None:
     histories = {"a": [make_history(), make_history()], "b": [make_history().head(5)]}
     styles = system_styles(["a", "b"])
-    plot = live_curves(histories, "valid_psnr", "PSNR", styles, "n")
+    plot = interactive_curves(histories, "valid_psnr", "PSNR", styles, "n")
     assert plot is not None and plot.name == "n"
     tagged = [(type(one.glyph).__name__, tuple(one.tags)) for one in plot.renderers]
     assert tagged == [("VArea", ("of:a",)), ("Line", ("of:a",)), ("Line", ("of:b",)), ("Scatter", ("of:b",))]
     assert lines_of(plot)["a"].glyph.line_color == styles["a"][0]
     assert spans(plot) == []  # b never changed its stage
-    plot = live_curves({"a": [make_history()], "b": [make_history()]}, "valid_psnr", "PSNR", styles, "n")
+    plot = interactive_curves({"a": [make_history()], "b": [make_history()]}, "valid_psnr", "PSNR", styles, "n")
     assert plot is not None and spans(plot) == [6200.0]
-    rmse = live_curves({"a": [make_history()]}, "valid_rmse", "RMSE", styles, "n")
+    rmse = interactive_curves({"a": [make_history()]}, "valid_rmse", "RMSE", styles, "n")
     assert rmse is not None
     assert [one.location for one in rmse.center if isinstance(one, Span) and one.dimension == "width"] == [1.32]
     assert not [one for one in plot.center if isinstance(one, Span) and one.dimension == "width"]
-    other = live_curves({"a": [make_history()], "b": [make_history(updates=8000)]}, "valid_psnr", "PSNR", styles, "n")
+    other = interactive_curves(
+        {"a": [make_history()], "b": [make_history(updates=8000)]}, "valid_psnr", "PSNR", styles, "n"
+    )
     assert other is not None and spans(other) == []  # not all at once
-    bare = live_curves({"a": [make_history().drop(columns="stage")]}, "valid_psnr", "PSNR", styles, "n")
+    bare = interactive_curves({"a": [make_history().drop(columns="stage")]}, "valid_psnr", "PSNR", styles, "n")
     assert bare is not None and spans(bare) == []
-    assert live_curves(histories, "valid_nothing", "", styles, "n") is None
+    assert interactive_curves(histories, "valid_nothing", "", styles, "n") is None
 
 
 def test_training_times_are_dotted_beside_validation() -> None:
     table = make_history()
     table["train_rmse"] = 0.8 * table["valid_rmse"]
-    plot = live_curves({"a": [table]}, "valid_rmse", "RMSE", system_styles(["a"]), "n")
+    plot = interactive_curves({"a": [table]}, "valid_rmse", "RMSE", system_styles(["a"]), "n")
     assert plot is not None
     own, beside = (lines_of(plot)[name] for name in ("a", "a, training times"))
     assert (own.glyph.line_dash, beside.glyph.line_dash) == ([], [2, 4])  # Bokeh's solid and dotted
@@ -323,19 +331,19 @@ def test_training_times_are_dotted_beside_validation() -> None:
 
 def test_losses_are_logarithmic_where_all_are_positive() -> None:
     titles = {"loss_l1": "l1", "loss_adversarial": "adversarial", "loss_none": "none"}
-    plot = live_columns(make_history(), titles, "losses", "n")
+    plot = interactive_columns(make_history(), titles, "losses", "n")
     assert plot is not None and list(lines_of(plot)) == ["l1", "adversarial"]
     assert type(plot.y_scale).__name__ == "LogScale"
     assert [item.label.value for item in plot.legend[0].items] == ["l1", "adversarial"]
-    signed = live_columns(make_history().assign(loss_l1=-1.0), titles, "losses", "n")
+    signed = interactive_columns(make_history().assign(loss_l1=-1.0), titles, "losses", "n")
     assert signed is not None and type(signed.y_scale).__name__ == "LinearScale"
-    assert live_columns(make_history(), {"loss_none": "none"}, "losses", "n") is None
+    assert interactive_columns(make_history(), {"loss_none": "none"}, "losses", "n") is None
 
 
 def test_spectra_show_power_and_its_ratio_to_the_truths(samples: xr.Dataset) -> None:
     spectra = make_spectra(samples)
     spectra = spectra.assign_coords(wavelength=np.where(np.arange(12) == 0, np.inf, spectra["wavelength"]))
-    top, low = live_spectra(spectra, "t2m", system_styles(["truth", "bilinear", "bicubic", "srgan"]), "n")
+    top, low = interactive_spectra(spectra, "t2m", system_styles(["truth", "bilinear", "bicubic", "srgan"]), "n")
     assert (top.name, low.name) == ("n-power", "n-ratio")
     assert top.x_range is low.x_range and top.x_range.start > top.x_range.end  # large scales left
     power = spectra["t2m"].isel(wavelength=slice(1, None))
@@ -353,12 +361,12 @@ def test_spectra_show_power_and_its_ratio_to_the_truths(samples: xr.Dataset) -> 
 def test_spectra_bear_empty_and_excessive_power(samples: xr.Dataset) -> None:
     spectra, styles = make_spectra(samples), system_styles(["truth", "bilinear", "bicubic", "srgan"])
     spectra["u10"][3] *= 100.0
-    assert live_spectra(spectra, "u10", styles, "n")[1].y_range.end == 2.5
+    assert interactive_spectra(spectra, "u10", styles, "n")[1].y_range.end == 2.5
     spectra["t2m"][:] = 0.0
     spectra["t2m"].attrs["units"] = "1"
     del spectra.attrs["factor"]
     spectra["wavelength"].attrs["factor"] = 2
-    top, low = live_spectra(spectra, "t2m", styles, "n")
+    top, low = interactive_spectra(spectra, "t2m", styles, "n")
     assert low.y_range.end == pytest.approx(1.1) and top.yaxis[0].axis_label == "power"
     assert np.isnan(lines_of(low)["srgan"].data_source.data["y"]).all()
     assert spans(top) == [4.0]
@@ -367,7 +375,7 @@ def test_spectra_bear_empty_and_excessive_power(samples: xr.Dataset) -> None:
 @pytest.mark.parametrize("step", [1, -1])
 def test_the_profile_is_the_centre_row_from_west_to_east(samples: xr.Dataset, step: int) -> None:
     stored = samples.isel(longitude=slice(None, None, step))
-    plot = live_profile(stored, "u10", system_styles(["truth", "bilinear", "bicubic", "srgan"]), "k-profile-u10")
+    plot = interactive_profile(stored, "u10", system_styles(["truth", "bilinear", "bicubic", "srgan"]), "k-profile-u10")
     for system, line in lines_of(plot).items():
         source = line.data_source
         assert source.name == f"k-profile-u10-line-{system}"
@@ -379,7 +387,7 @@ def test_the_profile_is_the_centre_row_from_west_to_east(samples: xr.Dataset, st
 
 def test_the_trade_off_shows_means_and_their_seeds() -> None:
     points = [Point("a", 1.0, 5.0, ((0.9, 4.0), (1.1, 6.0))), Point("b", 2.0, 3.0, ((2.0, 3.0),))]
-    plot = live_trade_off(points, system_styles(["a", "b"]), ("RMSE", "distance"), "n")
+    plot = interactive_trade_off(points, system_styles(["a", "b"]), ("RMSE", "distance"), "n")
     kinds = [(type(one.glyph).__name__, *one.tags) for one in plot.renderers]
     assert kinds == [
         ("Scatter", "of:a"), ("Scatter", "of:a"), ("Scatter", "of:b"), ("Text", "of:a", "ink"), ("Text", "of:b", "ink"),
@@ -388,10 +396,10 @@ def test_the_trade_off_shows_means_and_their_seeds() -> None:
     assert list(plot.renderers[0].data_source.data["x"]) == [0.9, 1.1]
     assert plot.x_range.start < 0.9 and plot.x_range.end > 2.0 and plot.y_range.start < 3.0 and plot.y_range.end > 6.0
     heap = [Point(name, 1.0 + 0.001 * i, 1.0) for i, name in enumerate("abcdef")] + [Point("far", 9.0, 9.0)]
-    named = live_trade_off(heap, system_styles([one.name for one in heap]), ("", ""), "n")
+    named = interactive_trade_off(heap, system_styles([one.name for one in heap]), ("", ""), "n")
     written = [one.tags[0] for one in named.renderers if type(one.glyph).__name__ == "Text"]
     assert "of:far" in written and len(written) < len(heap)  # those that find room
-    lone = live_trade_off([Point("a", 0.0, 0.0)], system_styles(["a"]), ("", ""), "n")
+    lone = interactive_trade_off([Point("a", 0.0, 0.0)], system_styles(["a"]), ("", ""), "n")
     assert lone.x_range.start < 0.0 < lone.x_range.end and lone.y_range.start < 0.0 < lone.y_range.end
 
 
@@ -413,7 +421,7 @@ def test_rows_stand_best_first_and_those_without_a_value_last() -> None:
         column("best", rmse=1.0, psnr=25.0),
         column("empty", rmse=math.nan),
     ]
-    (table,) = rank(columns, UNITS, marked=True)
+    (table,) = ranking_tables(columns, UNITS, marked=True)
     assert [row.name for row in table.rows] == ["best", "worst", "unknown"]
     assert [title for title, _, _ in table.columns] == ["RMSE", "PSNR", "high wavenumber power ratio"]
     assert [units for _, units, _ in table.columns] == ["K", "dB", ""]
@@ -442,14 +450,14 @@ def test_marks_are_shown_within_one_run_only() -> None:
         ("wind_speed", "rmse"): "m s-1",
         ("wind_speed", "mae"): "m s-1",
     }
-    one, other = rank([best, tied], units, marked=True)
+    one, other = ranking_tables([best, tied], units, marked=True)
     assert (one.variable, other.variable) == ("t2m", "wind speed") and other.rows == []
     marks = {row.name: {(cell.mark, cell.kind) for cell in row.cells} for row in one.rows}
     assert marks == {"a": {("best", "good")}, "b": {("no significant difference", "")}}
     assert one.rows[0].cells[0].interval == "[0.900, 1.100]"
-    (unmarked, _) = rank([best, tied], units, marked=False)
+    (unmarked, _) = ranking_tables([best, tied], units, marked=False)
     assert {cell.mark for row in unmarked.rows for cell in row.cells} == {""}
-    assert rank([best], {("t2m", "rmse"): "K"}, marked=True) == []  # one score is no table
+    assert ranking_tables([best], {("t2m", "rmse"): "K"}, marked=True) == []  # one score is no table
 
 
 # --- runs side by side ---------------------------------------------------------------------------------------
@@ -457,7 +465,7 @@ def test_marks_are_shown_within_one_run_only() -> None:
 
 def test_fields_of_runs_are_joined_under_their_names(samples: xr.Dataset) -> None:
     other = make_samples((24, 32), skill=2.0)
-    joined = side_by_side({"mine": [samples], "yours": [other]})
+    joined = merge_systems({"mine": [samples], "yours": [other]})
     assert joined is not None
     assert list(joined["system"].values) == ["truth", "bilinear", "bicubic", "mine", "yours"]
     for name, source in (("mine", samples), ("yours", other)):
@@ -469,7 +477,7 @@ def test_fields_of_runs_are_joined_under_their_names(samples: xr.Dataset) -> Non
 
 def test_several_datasets_of_one_name_are_averaged(samples: xr.Dataset) -> None:
     spectra = [make_spectra(samples), make_spectra(make_samples((24, 32), skill=2.0))]
-    joined = side_by_side({"mine": spectra})
+    joined = merge_systems({"mine": spectra})
     assert joined is not None and joined.attrs["factor"] == 4
     mean = (spectra[0]["t2m"].sel(system="srgan") + spectra[1]["t2m"].sel(system="srgan")) / 2
     np.testing.assert_allclose(joined["t2m"].sel(system="mine"), mean)
@@ -480,19 +488,19 @@ def test_another_truth_is_left_out(samples: xr.Dataset) -> None:
     elsewhere, smaller = make_samples((24, 32), seed=1), make_samples((16, 24))
     without = samples.drop_sel(system="truth")
     renamed = samples.rename({"t2m": "t", "t2m_coarse": "t_coarse"})
-    joined = side_by_side(
+    joined = merge_systems(
         {"mine": [samples], "a": [elsewhere], "b": [smaller], "c": [without], "d": [renamed], "e": []}
     )
     assert joined is not None and list(joined["system"].values)[3:] == ["mine"]
     coarser = samples.assign(t2m_coarse=samples["t2m_coarse"] + 1)  # as where an arm is about coarsening
-    both = side_by_side({"mine": [samples], "other": [coarser]})
+    both = merge_systems({"mine": [samples], "other": [coarser]})
     assert both is not None and "other" in both["system"].values
     np.testing.assert_array_equal(both["t2m_coarse"], samples["t2m_coarse"])
-    assert side_by_side({}) is None and side_by_side({"mine": []}) is None
-    assert side_by_side({"mine": [without]}) is None
+    assert merge_systems({}) is None and merge_systems({"mine": []}) is None
+    assert merge_systems({"mine": [without]}) is None
 
 
-# --- subjects ------------------------------------------------------------------------------------------------
+# --- groups ------------------------------------------------------------------------------------------------
 
 
 def scores_table(rows: list[tuple[str, str, str, float]]) -> pd.DataFrame:
@@ -511,12 +519,12 @@ def test_points_need_both_scores_and_two_systems() -> None:
     rows += [("c", "t2m", "rmse", 1.0), ("c", "t2m", "log_spectral_distance", math.inf)]
     rows += [("truth", "t2m", "rmse", 0.0), ("truth", "t2m", "log_spectral_distance", 0.0)]
     assert points_of(scores_table(rows)) == {("t2m", "K"): [Point("a", 1.0, 1.0), Point("b", 2.0, 2.0)]}
-    assert better({"bilinear": 2.0, "bicubic": 1.0, "srgan": 0.5}) == "bicubic"
-    assert better({"srgan": 0.5, "other": 0.1}) == "srgan"
+    assert better_baseline({"bilinear": 2.0, "bicubic": 1.0, "srgan": 0.5}) == "bicubic"
+    assert better_baseline({"srgan": 0.5, "other": 0.1}) == "srgan"
 
 
-def bare(points: list[Point]) -> Subject:
-    return Subject(
+def bare(points: list[Point]) -> SystemGroup:
+    return SystemGroup(
         "k", "", None, None, {"a": [make_history()], "b": [make_history()]}, {("t2m", "K"): points}, ("", "")
     )
 
@@ -524,54 +532,54 @@ def bare(points: list[Point]) -> Subject:
 def test_where_some_are_far_off_the_others_are_shown_once_more() -> None:
     near = [Point("a", 1.0, 1.0), Point("b", 1.1, 1.2)]
     far = [*near, Point("bilinear", 9.0, 9.0)]
-    drawn = show(bare(far), max_bytes=1)
+    drawn = draw_group(bare(far), max_bytes=1)
     assert list(drawn.trade_offs) == ["t2m", "t2m, close-up"]
     assert list(lines_of(drawn.trade_offs["t2m, close-up"])) == ["a", "b"]
     many = [*near, Point("c", 1.05, 1.1), Point("clipped", 8.0, 3.0), Point("bicubic", 1.15, 1.3)]
-    close = show(bare(many), max_bytes=1).trade_offs["t2m, close-up"]
+    close = draw_group(bare(many), max_bytes=1).trade_offs["t2m, close-up"]
     assert {one.tags[0] for one in close.renderers} == {"of:a", "of:b", "of:c", "of:bicubic"}
-    assert list(show(bare([*near, Point("c", 1.05, 30.0)]), max_bytes=1).trade_offs) == [
+    assert list(draw_group(bare([*near, Point("c", 1.05, 30.0)]), max_bytes=1).trade_offs) == [
         "t2m"
     ]  # apart in one of the two
-    assert list(show(bare([*near, Point("bilinear", 1.2, 2.0)]), max_bytes=1).trade_offs) == ["t2m"]
-    assert list(show(bare([near[0], Point("bilinear", 9.0, 2.0)]), max_bytes=1).trade_offs) == ["t2m"]
-    assert drawn.placed == {"a", "b", "bilinear"} and not drawn.beside_training
+    assert list(draw_group(bare([*near, Point("bilinear", 1.2, 2.0)]), max_bytes=1).trade_offs) == ["t2m"]
+    assert list(draw_group(bare([near[0], Point("bilinear", 9.0, 2.0)]), max_bytes=1).trade_offs) == ["t2m"]
+    assert set(drawn.group.systems_with_points) == {"a", "b", "bilinear"} and not drawn.group.has_training_scores
     assert drawn.maps is None and drawn.losses == [] and [plot.name for plot in drawn.curves] == [
         "k-curve-valid_rmse", "k-curve-valid_psnr", "k-curve-valid_ssim",
     ]  # fmt: skip
-    models = drawn.models()
+    models = drawn.bokeh_figures()
     assert set(models) == {"k-trade-t2m", "k-trade-t2m-close-up", *(plot.name for plot in drawn.curves)}
 
 
 def test_one_run_has_losses_and_links_to_what_is_there(samples: xr.Dataset) -> None:
-    subject = Subject("k", "", samples, make_spectra(samples), {"srgan": [make_history()]}, {}, ("bicubic", "srgan"))
-    drawn = show(subject, max_bytes=10**7)
-    assert [plot.name for plot in drawn.losses] == ["k-losses", "k-views"]
-    assert subject.systems == ["truth", "bilinear", "bicubic", "srgan"]
-    assert [name for name, _, _ in drawn.legend] == subject.systems
+    group = SystemGroup("k", "", samples, make_spectra(samples), {"srgan": [make_history()]}, {}, ("bicubic", "srgan"))
+    drawn = draw_group(group, max_bytes=10**7)
+    assert [plot.name for plot in drawn.losses] == ["k-losses", "k-discriminator"]
+    assert group.systems == ["truth", "bilinear", "bicubic", "srgan"]
+    assert [name for name, _, _ in drawn.legend] == group.systems
     page = {"ranking": None, "study": None, "scores": None, "single": False, "runs": [{"label": "one"}]}
-    said = [title for _, title in _contents(page, [drawn])]
+    said = [title for _, title in table_of_contents(page, [drawn])]
     assert said == ["Maps", "Profiles", "Spectra", "Training", "one"]
-    assert _contents(page, [replace(drawn, subject=replace(subject, label="Of one"))])[0] == ("k", "Of one")
-    names = set(drawn.models())
+    assert table_of_contents(page, [replace(drawn, group=replace(group, label="Of one"))])[0] == ("k", "Of one")
+    names = set(drawn.bokeh_figures())
     assert {"k-map-truth", "k-profile-u10", "k-spectra-t2m-ratio", "k-losses"} <= names
-    empty = replace(subject, samples=None, spectra=None, histories={"srgan": [make_history().head(0)]})
-    assert show(empty, max_bytes=1).models() == {}
+    empty = replace(group, samples=None, spectra=None, histories={"srgan": [make_history().head(0)]})
+    assert draw_group(empty, max_bytes=1).bokeh_figures() == {}
 
 
 def test_runs_of_one_truth_share_their_figures(tmp_path: Path) -> None:
     paths = [make_run(tmp_path / name, skill=s, shape=(16, 24), times=2) for name, s in (("a", 1.3), ("b", 0.9))]
-    runs = [load_run(path) for path in paths]
-    (one,) = _subjects(runs, ["a", "b"])
+    runs = [load_evaluated_run(path) for path in paths]
+    (one,) = _system_groups(runs, ["a", "b"])
     assert one.systems == ["truth", "bilinear", "bicubic", "srgan (a)", "srgan (b)"]
-    assert one.shown == ("srgan (a)", "srgan (b)") and list(one.histories) == ["srgan (a)", "srgan (b)"]
+    assert one.first_pair == ("srgan (a)", "srgan (b)") and list(one.histories) == ["srgan (a)", "srgan (b)"]
     (points,) = {tuple(point.name for point in some) for some in one.points.values()}
     assert points == ("bilinear", "bicubic", "srgan (a)", "srgan (b)")
-    elsewhere = load_run(make_run(tmp_path / "c", shape=(16, 24), times=2, seed=1))
-    apart = _subjects([runs[0], elsewhere], ["a", "c"])
-    assert [subject.label for subject in apart] == ["Figures of a", "Figures of c"]
-    draws = load_run(make_draws(tmp_path / "draws"))
-    assert [subject.samples is None for subject in _subjects([runs[0], draws], ["a", "draws"])] == [False, True]
+    elsewhere = load_evaluated_run(make_run(tmp_path / "c", shape=(16, 24), times=2, seed=1))
+    apart = _system_groups([runs[0], elsewhere], ["a", "c"])
+    assert [group.label for group in apart] == ["Figures of a", "Figures of c"]
+    draws = load_evaluated_run(make_draws(tmp_path / "draws"))
+    assert [group.samples is None for group in _system_groups([runs[0], draws], ["a", "draws"])] == [False, True]
 
 
 # --- studies -------------------------------------------------------------------------------------------------
@@ -581,6 +589,12 @@ def test_runs_of_one_truth_share_their_figures(tmp_path: Path) -> None:
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three arms of two seeds; not to be changed."""
     return make_study(tmp_path_factory.mktemp("study") / "study", shape=(16, 24))
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no interactive figures where only words and tables matter."""
+    monkeypatch.setattr(render, "draw_group", lambda group, max_bytes: GroupFigures(group))
 
 
 def test_a_study_is_read_arm_by_arm(study: Path) -> None:
@@ -615,7 +629,7 @@ def test_what_is_no_finished_study_is_refused(study: Path, tmp_path: Path) -> No
     ):
         report([tmp_path], tmp_path / "r.html")
     with pytest.raises(
-        RunError, match=r"^\S+ is a study, whose report stands alone; give it without others, or give single"
+        RunError, match=r"^\S+ is a study, which has a report of its own; give it without other folders, or give single"
     ):
         report([study / "runs" / "plain-seed0", study], tmp_path / "r.html")
     with pytest.raises(RunError, match=r"is a directory; expected the name of a file to write"):
@@ -648,15 +662,15 @@ def test_the_verdict_of_a_study_names_the_arms() -> None:
     ]
     rows += [("e", "t2m", ""), ("a", "u10", "no significant difference")]
     assert _verdict(results(rows), "plain") == (
-        "t2m: a and b better than plain; c worse than plain; d no significant difference from plain; no interval for e. "
-        "u10: a no significant difference from plain."
+        "t2m: a and b better than plain; c worse than plain; d not significantly different from plain; no interval for e. "
+        "u10: a not significantly different from plain."
     )
-    assert _verdict(results(rows[:3]), "plain") == "plain stands alone."
+    assert _verdict(results(rows[:3]), "plain") == "plain is the only arm."
     draws = results(rows).assign(score="wasserstein")
     assert _verdict(draws, "plain") == "No other arm was scored by RMSE."
 
 
-def test_a_study_tells_means_failures_costs_and_what_is_untold(study: Path, tmp_path: Path) -> None:
+def test_a_study_shows_means_failures_costs_and_differences_without_significance(study: Path, tmp_path: Path) -> None:
     folder = make_study(
         tmp_path / "study", shape=(16, 24), failed=[("sharp", 1)], verdicts={"blurred": "no significant difference"}
     )
@@ -681,15 +695,15 @@ def test_a_study_tells_means_failures_costs_and_what_is_untold(study: Path, tmp_
     assert rows["plain"].cells[0].interval == "" and rows["sharp"].cells[0].spread == ""  # one seed
     assert rows["sharp"].cells[0].mark == "no interval" and "[" not in rows["sharp"].cells[0].interval
     assert page["ranking"]["notes"] == ["No interval for 12 of these differences: one seed."]
-    said = page["study"]
-    assert said["failures"] == [("sharp", 1, "RunError: the gradient is no longer finite")]
-    assert said["untold"][0] == ("t2m", "PSNR", "blurred")
-    assert {score for _, score, _ in said["untold"]} >= {"RMSE", "log spectral distance"}
-    columns = said["cost_columns"]
+    facts = page["study"]
+    assert facts["failures"] == [("sharp", 1, "RunError: the gradient is no longer finite")]
+    assert facts["not_significant"][0] == ("t2m", "PSNR", "blurred")
+    assert {score for _, score, _ in facts["not_significant"]} >= {"RMSE", "log spectral distance"}
+    columns = facts["cost_columns"]
     assert columns == [name.replace("_", " ") for name in COSTS if name != "peak_memory_mib"]  # which was not measured
-    plain = dict(zip(columns, dict(said["costs"])["plain"], strict=True))
+    plain = dict(zip(columns, dict(facts["costs"])["plain"], strict=True))
     assert (plain["updates"], plain["seconds in updates"]) == ("12,000", "1,284")
-    arms = {arm["name"]: arm for arm in said["arms"]}
+    arms = {arm["name"]: arm for arm in facts["arms"]}
     assert arms["blurred"]["confounded"] and arms["sharp"]["differences"][1] == ("content.share", "–", "0.5", False)
     assert arms["plain"]["differences"] == []
 
@@ -704,9 +718,10 @@ def test_differences_have_one_decimal_more_than_the_score() -> None:
     assert interval(3e-5, -1e-8) == "−0.0000000100 [−0.0000000050, −0.0000000200]"
 
 
-def test_a_study_tells_what_a_single_seed_would_have_claimed(study: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("no_figures")
+def test_conclusions_from_single_seeds(study: Path, tmp_path: Path) -> None:
     folder = make_study(tmp_path / "study", shape=(16, 24))
-    assert _page(gather(folder))["study"]["alone"] is None  # a study of a subgrid that did not ask
+    assert _page(gather(folder))["study"]["single_seeds"] is None  # a study of a subgrid that did not ask
     said = {
         "sharp": (("better", "no significant difference"), "no significant difference"),
         "blurred": (("worse", "worse"), "worse"),
@@ -719,43 +734,44 @@ def test_a_study_tells_what_a_single_seed_would_have_claimed(study: Path, tmp_pa
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table.to_csv(folder / "single_seeds.csv", index=False)
-    alone = _page(gather(folder))["study"]["alone"]
+    alone = _page(gather(folder))["study"]["single_seeds"]
     assert (alone["comparisons"], alone["claims"], alone["unsupported"]) == (4, 3, 1)
     assert alone["rows"] == [
         ("sharp", "t2m", "RMSE", "better: seed 0; no significant difference: seed 1", "no significant difference")
     ]
     table.loc[table["arm"] == "sharp", ["verdict", "all_seeds"]] = ["better", ""]
     table.to_csv(folder / "single_seeds.csv", index=False)
-    alone = _page(gather(folder))["study"]["alone"]
+    alone = _page(gather(folder))["study"]["single_seeds"]
     assert alone["rows"] == [("sharp", "t2m", "RMSE", "better: seeds 0 and 1", "no interval")]
     text = study_page(folder).read_text(encoding="utf-8")
-    assert "What one seed alone would have said" in text and "better or worse 4 times; 2 of these" in text
+    assert "Conclusions from single seeds" in text
+    assert "4 find a difference (better or worse); all seeds together do not confirm 2 of these" in text
     table["verdict"] = table["all_seeds"] = "better"
     table.to_csv(folder / "single_seeds.csv", index=False)
-    assert "4 times, each time as all seeds together do" in study_page(folder).read_text(encoding="utf-8")
+    text = study_page(folder).read_text(encoding="utf-8")
+    assert "4 find a difference (better or worse); all seeds together confirm each of these" in text
     table[table["seed"] == 0].to_csv(folder / "single_seeds.csv", index=False)
-    assert _page(gather(folder))["study"]["alone"] is None  # one seed is all there is
+    assert _page(gather(folder))["study"]["single_seeds"] is None  # one seed is all there is
 
 
-def test_report_of_a_study_is_one_page(study: Path, tmp_path: Path) -> None:
+def test_report_of_a_study_is_one_page(study: Path) -> None:
     assert study_page(study) == study / "report.html"
-    first = (study / "report.html").read_text(encoding="utf-8")
-    out = report([study], tmp_path / "new" / "page.html")
-    assert out == tmp_path / "new" / "page.html"
-    text = out.read_text(encoding="utf-8")
-    assert abs(len(text) - len(first)) < 2000  # Bokeh's own identifiers differ
-    for part in (
-        'id="ranking"',
-        'id="arms"',
-        'id="study-maps"',
-        'id="study-trade"',
-        'id="run1-settings"',
-        "(confounded:",
-    ):
-        assert part in text
+    text = (study / "report.html").read_text(encoding="utf-8")
+    parts = ("ranking", "arms", "study-maps", "study-trade", "study-profiles", "study-spectra", "study-training")
+    for part in (*parts, "run1-settings"):
+        assert f'id="{part}"' in text
+    assert "(confounded:" in text
     (study / "report.html").unlink()
 
 
+@pytest.mark.usefixtures("no_figures")
+def test_report_of_a_study_folder_is_the_study_page(study: Path, tmp_path: Path) -> None:
+    out = report([study], tmp_path / "new" / "page.html")
+    assert out == tmp_path / "new" / "page.html"
+    assert out.read_text(encoding="utf-8") == study_page(study, tmp_path / "other.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("no_figures")
 def test_a_study_whose_reference_failed_is_shown_all_the_same(tmp_path: Path) -> None:
     whole = make_study(tmp_path / "study", seeds=(0,), shape=(16, 24))
     (whole / "runs" / "plain-seed0" / "job.json").unlink()
@@ -763,8 +779,8 @@ def test_a_study_whose_reference_failed_is_shown_all_the_same(tmp_path: Path) ->
     failed = pd.DataFrame([{"arm": "plain", "num_seeds": 0, "note": "failed: seed 0"}])
     kept = table[table["arm"].isin(["sharp", "blurred"])].assign(verdict="", difference=np.nan)
     pd.concat([failed, kept]).to_csv(whole / "results.csv", index=False)
-    subject = _subject(gather(whole))
-    assert subject.shown == ("sharp", "blurred") and "those of sharp" in subject.about
+    group = _group(gather(whole))
+    assert group.first_pair == ("sharp", "blurred") and "those of sharp" in group.about
     text = study_page(whole).read_text(encoding="utf-8")
     assert "t2m: no interval for sharp and blurred." in text
 
@@ -776,10 +792,10 @@ def test_an_arm_of_another_truth_has_scores_but_no_maps(tmp_path: Path) -> None:
     fields["t2m"] += 1.0
     path.unlink()
     fields.to_netcdf(path)
-    subject = _subject(gather(folder))
-    assert subject.samples is not None and "sharp" not in subject.samples["system"].values
-    assert subject.shown == ("plain", "other")  # though sharp has the lowest RMSE
-    assert "sharp" in subject.systems  # its spectra and curves are shown
+    group = _group(gather(folder))
+    assert group.samples is not None and "sharp" not in group.samples["system"].values
+    assert group.first_pair == ("plain", "other")  # though sharp has the lowest RMSE
+    assert "sharp" in group.systems  # its spectra and curves are shown
     assert '"sharp"' in study_page(folder).read_text(encoding="utf-8")
 
 
@@ -789,12 +805,12 @@ def test_arms_that_draw_from_noise_have_no_maps(tmp_path: Path) -> None:
     path = folder / "runs" / "sharp-seed0" / "evaluation" / "samples.nc"
     path.unlink()
     draws.to_netcdf(path)
-    assert _subject(gather(folder)).shown == ("plain", "bicubic")
+    assert _group(gather(folder)).first_pair == ("plain", "bicubic")
     path = folder / "runs" / "plain-seed0" / "evaluation" / "samples.nc"
     path.unlink()
     draws.to_netcdf(path)
-    subject = _subject(gather(folder))
-    assert subject.samples is None and subject.shown == ("", "") and subject.about == ""
+    group = _group(gather(folder))
+    assert group.samples is None and group.first_pair == ("", "") and group.about == ""
     path.unlink()  # not scored yet
     assert gather(folder).samples() is None
     (folder / "runs" / "plain-seed0" / "evaluation" / "spectra.nc").unlink()
@@ -819,6 +835,6 @@ def test_scores_that_are_missing_leave_gaps(tmp_path: Path) -> None:
     cells = {row.name: row.cells for row in only.rows}
     assert cells["sharp"][1].text == "n/a" and cells["sharp"][1].order == ""
     assert dict(page["study"]["costs"])["sharp"][0] == "n/a"
-    points = _subject(found).points
+    points = _group(found).points
     assert list(points) == [("t2m", "K")]
     assert "blurred" not in [point.name for point in points["t2m", "K"]]

@@ -20,10 +20,11 @@ from PIL import Image
 
 from report_run import make_history, make_run, make_samples, make_scores, make_spectra
 from subgrid.errors import RunError
-from subgrid.reporting import figures, report
+from subgrid.reporting import figures, render, report
 from subgrid.reporting import page as reporting_page
-from subgrid.reporting.evaluated_run import load_run
+from subgrid.reporting.evaluated_run import load_evaluated_run
 from subgrid.reporting.figures.style import cell_edges, degrees
+from subgrid.reporting.run_facts import evaluation_facts
 from subgrid.reporting.verdict import verdict
 
 SYSTEMS = ("bilinear", "bicubic", "srgan")
@@ -91,14 +92,14 @@ def samples() -> xr.Dataset:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Encode no pixels where they do not matter."""
-    monkeypatch.setattr(reporting_page, "_data_uri", lambda figure, dpi: f"data:image/png;base64,{id(figure)}")
+    monkeypatch.setattr(render, "_data_uri", lambda figure, dpi: f"data:image/png;base64,{id(figure)}")
 
 
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no figures where only words and tables matter."""
     monkeypatch.setattr(reporting_page, "sections_of", lambda run: [])
-    monkeypatch.setattr(reporting_page, "_subjects", lambda runs, labels: [])
+    monkeypatch.setattr(reporting_page, "_system_groups", lambda runs, labels: [])
 
 
 def rescored(path: Path, factors: dict[tuple[str, str], float], score: str = "rmse") -> Path:
@@ -133,7 +134,7 @@ def test_every_image_is_a_png_with_alternative_text(page: Page) -> None:
     assert all(len(image["alt"]) > 30 for image in images)
     assert len({image["alt"] for image in images}) == len(images)
     data = base64.b64decode(images[0]["src"].partition(",")[2])
-    assert Image.open(io.BytesIO(data)).size[0] == int(12.8 * reporting_page.START_DPI)
+    assert Image.open(io.BytesIO(data)).size[0] == int(12.8 * render.START_DPI)
 
 
 def test_phone_gets_narrow_maps_and_cycles(page: Page) -> None:
@@ -145,7 +146,7 @@ def test_phone_gets_narrow_maps_and_cycles(page: Page) -> None:
 
 
 def test_page_is_under_six_megabytes(page: Page) -> None:
-    assert 1_000_000 < len(page.source.encode()) < reporting_page.MAX_BYTES == 6_000_000
+    assert 1_000_000 < len(page.source.encode()) < render.MAX_BYTES == 6_000_000
 
 
 def test_headings_come_in_order_and_language_is_set(page: Page) -> None:
@@ -176,7 +177,7 @@ def test_every_system_score_and_convention_appears(page: Page, run: Path) -> Non
         assert f"{value:.3f} [{lower:.3f}, {upper:.3f}]" in page.text
 
 
-def test_best_and_those_not_told_apart_are_marked_in_text(page: Page, run: Path) -> None:
+def test_best_and_those_without_significant_difference_are_marked_in_text(page: Page, run: Path) -> None:
     table = pd.read_csv(run / "evaluation" / "scores.csv", keep_default_na=False)
     shown = table[(table["group"] == "all") | ((table["score"] != "ssim") & table["group"].str.contains(" "))]
     assert {"best", "no significant difference", "worse"} <= set(shown["rank"])
@@ -188,8 +189,8 @@ def test_best_and_those_not_told_apart_are_marked_in_text(page: Page, run: Path)
     first = re.findall(r'<td class="best">([−\d.]+)', scores_part(page))[0]
     value = table[(table["score"] == "psnr") & (table["variable"] == "t2m")].set_index("system")["value"]
     assert first == f"{value['srgan']:.2f}"
-    assert "In brackets: 95 % intervals, from a moving-block bootstrap" in page.text
-    assert "Not told apart from it is a system whose difference" in page.text
+    assert "Brackets hold 95 % confidence intervals from a moving-block bootstrap over the test times." in page.text
+    assert "No significant difference means that the interval of the difference from the best system" in page.text
 
 
 def folded(page: Page) -> dict[str, str]:
@@ -212,7 +213,7 @@ def test_main_scores_stand_open_and_the_others_are_folded(page: Page) -> None:
         "Scores by season",
         "Scores by hour of day",
         "Scores by region",
-        "The study's own conventions",
+        "Scores by the conventions of the published study",
         "How each score is computed",
     ]
 
@@ -231,8 +232,8 @@ def test_groups_have_a_column_each(page: Page, run: Path) -> None:
 
 
 def test_published_conventions_stand_apart(page: Page) -> None:
-    part = folded(page)["The study's own conventions"]
-    assert "They are not to be compared with" in part
+    part = folded(page)["Scores by the conventions of the published study"]
+    assert "Do not\ncompare them with the scores above" in part
     assert "all variables" in part
     assert "31.00" in part
     assert "The study&#39;s own range" in part
@@ -286,7 +287,7 @@ def test_settings_and_provenance_are_told(page: Page) -> None:
 def test_verdict_says_what_the_numbers_say(tmp_path: Path, values: Any, kind: str, sentence: str) -> None:
     keys = [(system, variable) for variable in ("t2m", "u10") for system in SYSTEMS]
     run = make_run(tmp_path / "run", times=1, shape=(16, 24))
-    said = verdict(load_run(rescored(run, dict(zip(keys, values, strict=True)))))
+    said = verdict(load_evaluated_run(rescored(run, dict(zip(keys, values, strict=True)))))
     assert (said.kind, said.text) == (kind, sentence)
 
 
@@ -322,7 +323,7 @@ def test_verdict_says_what_cannot_be_told_apart(tmp_path: Path) -> None:
             "no significant difference"
         )
         table.to_csv(file, index=False)
-        said = verdict(load_run(run))
+        said = verdict(load_evaluated_run(run))
         assert (said.kind, said.text) == (kind, f"srgan's RMSE is {sentence}")
 
 
@@ -335,7 +336,7 @@ def test_evaluation_of_an_earlier_version_is_shown_and_said(tmp_path: Path) -> N
         (run / "evaluation" / f"{name}.nc").unlink()
     shown = Page(report([run], tmp_path / "r.html"))
     assert f"evaluated by an earlier version; `subgrid evaluate {run}` adds intervals, error maps" in shown.text
-    assert "In brackets" not in shown.text
+    assert "brackets" not in shown.text.lower()
     assert shown.body.count('<td class="best">') == 14  # by value
     assert "tied" not in re.findall(r'<td class="(\w+)">', shown.body)
     assert not {"Error maps", "Quantiles"} & set(re.findall(r'<h2 id="[^"]*">(.*?)</h2>', shown.body))
@@ -399,7 +400,7 @@ def test_runs_of_one_test_set_share_a_table(tmp_path: Path) -> None:
     assert all(later - earlier <= 1 for earlier, later in zip(levels, levels[1:], strict=False))
     assert 'class="best"' in shown.body
     assert 'class="tied"' not in shown.body  # a rank is within its own run
-    assert "In brackets" not in shown.text  # one time has no interval
+    assert "brackets" not in shown.text.lower()  # one time has no interval
 
 
 @pytest.mark.usefixtures("plain")
@@ -407,7 +408,7 @@ def test_runs_are_not_compared_in_pairs(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / name, skill=s, shape=(16, 24), whole=True) for name, s in (("a", 1.3), ("b", 0.9))]
     shown = Page(report(runs, tmp_path / "r.html"))
     assert "Systems of different runs were not compared in pairs" in shown.text
-    assert "In brackets: 95 % intervals" in shown.text
+    assert "Brackets hold 95 % confidence intervals" in shown.text
     assert 'class="interval"' in shown.body
     assert 'class="best"' in shown.body
     assert 'class="tied"' not in shown.body
@@ -425,7 +426,7 @@ def test_runs_of_different_tests_are_not_ranked(tmp_path: Path) -> None:
     assert heads(shown)[0] == ["Score", *names]
     assert 'table class="ranked"' not in shown.body
     assert "evaluated on different data" in shown.verdict()
-    assert "No score is marked as best." in shown.text
+    assert "none is marked as best." in shown.text
     assert 'class="best"' not in shown.body
 
 
@@ -476,24 +477,25 @@ def test_too_large_a_page_takes_fewer_dots(tmp_path: Path, monkeypatch: pytest.M
 
     def sized(figure: Any, dpi: int) -> str:
         tried.append(dpi)
-        return "data:image/png;base64," + "A" * (150 * dpi * dpi)
+        return "data:image/png;base64," + "A" * (200 * dpi * dpi)
 
-    monkeypatch.setattr(reporting_page, "_data_uri", sized)
+    monkeypatch.setattr(render, "_data_uri", sized)
+    monkeypatch.setattr(reporting_page, "_system_groups", lambda runs, labels: [])
     shown = Page(report([run], tmp_path / "r.html"))
-    assert len(shown.source.encode()) < reporting_page.MAX_BYTES
-    found = re.search(r"Pictures at (\d+) dots per inch, not 96, to keep the file under 6 MB", shown.text)
+    assert len(shown.source.encode()) < render.MAX_BYTES
+    found = re.search(r"Images have (\d+) dots per inch instead of 96, to keep the file under 6 MB", shown.text)
     assert found
     assert int(found[1]) == min(tried) > 40
-    assert tried[0] == reporting_page.START_DPI
-    monkeypatch.setattr(reporting_page, "MAX_BYTES", 1000)  # cannot be kept: the least, rather than no report
-    assert f"Pictures at {reporting_page.LEAST_DPI} dots" in Page(report([run], tmp_path / "r.html")).text
+    assert tried[0] == render.START_DPI
+    monkeypatch.setattr(render, "MAX_BYTES", 1000)  # cannot be kept: the least, rather than no report
+    assert f"Images have {render.LEAST_DPI} dots" in Page(report([run], tmp_path / "r.html")).text
 
 
 def test_dots_per_inch_set_the_size_of_images(samples: xr.Dataset) -> None:
     drawn = figures.profile(samples, "t2m", 0)
     width, height = drawn.get_size_inches()
     for dpi in (40, 80):
-        data = base64.b64decode(reporting_page._data_uri(drawn, dpi=dpi).partition(",")[2])
+        data = base64.b64decode(render._data_uri(drawn, dpi=dpi).partition(",")[2])
         assert Image.open(io.BytesIO(data)).size == (int(width * dpi), int(height * dpi))
 
 
@@ -502,7 +504,7 @@ def test_palette_of_maps_keeps_their_colours(samples: xr.Dataset) -> None:
     buffer = io.BytesIO()
     drawn.savefig(buffer, dpi=60)
     exact = np.asarray(Image.open(buffer).convert("RGB"), dtype=int)
-    data = base64.b64decode(reporting_page._data_uri(drawn, dpi=60).partition(",")[2])
+    data = base64.b64decode(render._data_uri(drawn, dpi=60).partition(",")[2])
     reduced = Image.open(io.BytesIO(data))
     assert reduced.mode == "P"
     difference = abs(np.asarray(reduced.convert("RGB"), dtype=int) - exact).max(axis=-1)
@@ -770,11 +772,11 @@ def test_spectra_mark_the_coarse_limit(samples: xr.Dataset, factor: int) -> None
     for ax in (top, low):
         marks = [line for line in ax.lines if list(line.get_xdata()) == [2 * factor] * 2]
         assert len(marks) == 1
-    assert [text.get_text() for text in top.texts] == [f"coarse grid's limit: {2 * factor} cells"]
+    assert [text.get_text() for text in top.texts] == [f"limit of the coarse grid: {2 * factor} cells"]
     assert top.get_xscale() == top.get_yscale() == low.get_xscale() == "log"
     assert low.get_xlim() == pytest.approx((48.0, 2.0))  # longest left
     assert top.get_ylabel() == "power (K²)"
-    assert low.get_xlabel() == "wavelength (cells of the fine grid)"
+    assert low.get_xlabel() == "wavelength (fine cells)"
     power = spectra["t2m"]
     assert top.lines[3].get_ydata() == pytest.approx(power.sel(system="srgan").values)
     ratio = (power.sel(system="bicubic") / power.sel(system="truth")).values
@@ -840,8 +842,9 @@ def test_scores_of_the_fabricated_run_follow_its_skill(samples: xr.Dataset) -> N
 def test_interpolated_weights_are_said(tmp_path: Path) -> None:
     path = make_run(tmp_path / "run")
     about = json.loads((path / "evaluation" / "evaluation.json").read_text())
-    for share, said in ((None, "weights “last”"), (0.25, "weights “last”, 0.25 of the way there from “content”")):
+    blended = "weights “last”, interpolated 0.25 of the way from the content-stage weights"
+    for share, ending in ((None, "weights “last”"), (0.25, blended)):
         (path / "evaluation" / "evaluation.json").write_text(
             json.dumps(about | {"weights": "last", "interpolate": share})
         )
-        assert dict(reporting_page._facts(load_run(path)))["System"].endswith(said)
+        assert dict(evaluation_facts(load_evaluated_run(path)))["System"].endswith(ending)

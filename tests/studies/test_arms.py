@@ -189,7 +189,7 @@ def test_differences_stand_where_the_table_says() -> None:
     ("score", "higher", "label"),
     [
         ("psnr", True, "minus sound's (dB)    better →"),
-        ("bias", None, "minus sound's (K)    (nearer the best value is better)"),
+        ("bias", None, "minus sound's (K)    (closer to the best value is better)"),
     ],
 )
 def test_better_side_is_named(score: str, higher: bool | None, label: str) -> None:
@@ -321,7 +321,7 @@ def labels(ax: Axes) -> list[Annotation]:
     return [
         text
         for text in ax.texts
-        if isinstance(text, Annotation) and text.get_text() not in ("", "better", "arms: right")
+        if isinstance(text, Annotation) and text.get_text() not in ("", "better", "arms: see the right panel")
     ]
 
 

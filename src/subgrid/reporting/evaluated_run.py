@@ -1,4 +1,4 @@
-"""Reads what a report needs of a run directory, or says what is missing there."""
+"""Reads what a report needs of a run directory, and reports what is missing there."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _NUMBERS = ("value", "lower", "upper")
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a report needs of one run directory, read.
+class EvaluatedRun:
+    """What a report needs of one evaluated run directory.
 
     Attributes:
         path: the directory as given.
@@ -37,7 +37,7 @@ class Run:
         scores: long form, columns system, variable, score, value, lower, upper, units, group, rank, convention.
         samples: `V(system, valid_time, y, x)` and `V_coarse`.
         spectra: `V(system, wavelength)`.
-        histograms: `V(system, V_bin)` of a system that draws from noise, else None.
+        histograms: `V(system, V_bin)` of a system that generates fields from noise, else None.
         cells: `V_rmse(system, y, x)` and `V_bias`, or None.
         quantiles: `V(system, probability)`, or None.
         cycles: `V_rmse_hour(system, hour)` and the like, or None.
@@ -66,11 +66,11 @@ class Run:
     @property
     def notes(self) -> list[str]:
         """What the evaluation left out, and why."""
-        said = [str(note) for note in self.evaluation.get("notes", [])]
+        notes = [str(note) for note in self.evaluation.get("notes", [])]
         if self.histograms is None and self.cells is None:
             command = shlex.join(["subgrid", "evaluate", str(self.path)])
-            said.append(f"evaluated by an earlier version; `{command}` adds intervals, error maps and quantiles")
-        return said
+            notes.append(f"evaluated by an earlier version; `{command}` adds intervals, error maps and quantiles")
+        return notes
 
     @property
     def system(self) -> str:
@@ -83,8 +83,39 @@ class Run:
         return [str(name) for name, field in self.samples.data_vars.items() if "system" in field.dims]
 
 
-def load_run(path: Path) -> Run:
-    """Read a run directory, or say what is wrong with it."""
+def load_evaluated_run(path: Path) -> EvaluatedRun:
+    """Read a run directory and its evaluation.
+
+    Args:
+        path: folder that `subgrid train` wrote and `subgrid evaluate` evaluated.
+
+    Raises:
+        RunError: the folder or a file of it is missing, or a file cannot be read.
+    """
+    folder = path / "evaluation"
+    _check_files(path)
+    scores = _read(folder / "scores.csv", _scores)
+    missing = [name for name in _SCORE_COLUMNS if name not in scores]
+    if missing:
+        raise RunError(f"{folder / 'scores.csv'} has no column {', '.join(missing)}; evaluate the run again.")
+    evaluation = _read(folder / "evaluation.json", _json)
+    if evaluation.get("unpaired"):
+        optional = ["histograms"]
+    else:
+        optional = [name for name in _FIELDS_OF_SCORES if (folder / f"{name}.nc").is_file()]
+    return EvaluatedRun(
+        path=path,
+        config=_read(path / "config.json", _json),
+        provenance=_read(path / "provenance.json", _json),
+        evaluation=evaluation,
+        history=_read(path / "history.csv", pd.read_csv),
+        scores=scores,
+        **{name: _read(folder / f"{name}.nc", _dataset) for name in ("samples", "spectra", *optional)},
+    )
+
+
+def _check_files(path: Path) -> None:
+    """Refuse a folder that is no run, or whose run is not evaluated."""
     if not path.exists():
         raise RunError(f"no run at {path}: it does not exist. Give a folder that `subgrid train` wrote.")
     missing = [name for name in _RUN_FILES if not (path / name).is_file()]
@@ -92,30 +123,10 @@ def load_run(path: Path) -> Run:
         raise RunError(
             f"{path} is not a run directory: it has no {', '.join(missing)}. Give a folder that `subgrid train` wrote."
         )
-    folder = path / "evaluation"
-    missing = [f"evaluation/{name}" for name in _EVALUATION_FILES if not (folder / name).is_file()]
+    missing = [f"evaluation/{name}" for name in _EVALUATION_FILES if not (path / "evaluation" / name).is_file()]
     if missing:
         command = shlex.join(["subgrid", "evaluate", str(path)])
         raise RunError(f"{path} is not evaluated: it has no {', '.join(missing)}; run `{command}` first.")
-    read = {
-        "scores": _scores,
-        "samples": _dataset,
-        "spectra": _dataset,
-        "evaluation": _json,
-    }
-    files = {name.split(".")[0]: folder / name for name in _EVALUATION_FILES}
-    parts = {name: _read(files[name], reader) for name, reader in read.items()}
-    lacking = [name for name in _SCORE_COLUMNS if name not in parts["scores"]]
-    if lacking:
-        raise RunError(f"{files['scores']} has no column {', '.join(lacking)}; evaluate the run again.")
-    config, provenance = (_read(path / name, _json) for name in _RUN_FILES[:2])
-    history = _read(path / "history.csv", pd.read_csv)
-    if parts["evaluation"].get("unpaired"):
-        parts["histograms"] = _read(folder / "histograms.nc", _dataset)
-    else:
-        there = [name for name in _FIELDS_OF_SCORES if (folder / f"{name}.nc").is_file()]
-        parts |= {name: _read(folder / f"{name}.nc", _dataset) for name in there}
-    return Run(path=path, config=config, provenance=provenance, history=history, **parts)
 
 
 def _scores(path: Path) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Tables that rank: a row a system, a column a score, best first, for the reader to sort anew."""
+"""Ranking tables: a row for each system, best first, and a column for each score, by which the reader can sort."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from subgrid.reporting.format_numbers import format_interval, format_number, format_units
 from subgrid.reporting.score_columns import ABSENT, Column
-from subgrid.reporting.score_tables import HEADINGS, hint_of, meaning_of, title_of
+from subgrid.reporting.score_names import hint_of, meaning_of, title_of, variable_title
 from subgrid.scores.registry import ALL, BEST
 
 RANKED = (
@@ -21,7 +21,6 @@ RANKED = (
     "histogram_overlap",
     "crps",
 )
-DISTORTION, REALISM = "rmse", "log_spectral_distance"
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,11 @@ class RankCell:
 
     Attributes:
         text: the value.
-        key: what the column is sorted by; the less, the better. NaN comes last.
-        spread: further text behind the value.
-        interval: a line of its own.
-        mark: a word of judgement, or nothing.
-        kind: `good`, `bad`, `flat` or nothing: the cell's colour.
+        key: sort key of the column; lower is better, NaN comes last.
+        spread: text after the value.
+        interval: text below the value.
+        mark: the rank in words, or nothing.
+        kind: colour of the cell: `good`, `bad`, `flat` or nothing.
     """
 
     text: str
@@ -46,13 +45,13 @@ class RankCell:
 
     @property
     def order(self) -> str:
-        """The key for the page; empty where there is none."""
+        """The key as text for the page; empty where there is none."""
         return "" if math.isnan(self.key) else f"{self.key:.9g}"
 
 
 @dataclass(frozen=True)
 class RankRow:
-    """A system: its name, what there is to say of it, whether it is the one that others are compared with, and its scores."""
+    """A system: its name, a note, its scores, and whether it is the one that others are compared with."""
 
     name: str
     note: str
@@ -68,7 +67,7 @@ class RankTable:
         variable: heading.
         columns: title, units and hint of each score.
         rows: best first by the first column.
-        head: of the first column.
+        head: heading of the first column.
     """
 
     variable: str
@@ -88,15 +87,15 @@ def columns_for(scores: Iterable[str], units: Mapping[str, str]) -> list[tuple[s
 
 
 def distance(score: str, value: float) -> float:
-    """How far a value is from a perfect one, so that the least is the best; the value itself where there is no best one."""
+    """Sort key of a value: lower is better. It is the distance from the best value, or the value where no best one is known."""
     best, higher = meaning_of(score)
     if higher is not None:
         return -value if higher else value
     return value if math.isnan(best) else abs(value - best)
 
 
-def rank(columns: Sequence[Column], units: Mapping[tuple[str, str], str], *, marked: bool) -> list[RankTable]:
-    """Rank the systems of one or several runs.
+def ranking_tables(columns: Sequence[Column], units: Mapping[tuple[str, str], str], *, marked: bool) -> list[RankTable]:
+    """Rank the systems of one or several runs, in a table for each variable.
 
     Args:
         columns: systems with their scores.
@@ -109,7 +108,7 @@ def rank(columns: Sequence[Column], units: Mapping[tuple[str, str], str], *, mar
         if len(scores) < 2:
             continue
         table = RankTable(
-            HEADINGS.get(variable, variable), columns_for(scores, {score: units[variable, score] for score in scores})
+            variable_title(variable), columns_for(scores, {score: units[variable, score] for score in scores})
         )
         largest = {score: _largest(columns, variable, score) for score in scores}
         for column in columns:

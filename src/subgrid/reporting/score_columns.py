@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from subgrid.reporting.evaluated_run import Run
+from subgrid.reporting.evaluated_run import EvaluatedRun
 from subgrid.scores.registry import ALL, BASELINES, TRUTH
 
 _SAME = 1e-6  # relative difference under which two runs' baselines count as one
@@ -33,9 +33,9 @@ class Column:
     """A system's scores.
 
     Attributes:
-        name: of the column.
-        label: of the run that they are from.
-        entries: by (group, variable, score).
+        name: name of the column.
+        label: label of its run.
+        entries: scores by (group, variable, score).
     """
 
     name: str
@@ -55,41 +55,41 @@ def entries_of(scores: pd.DataFrame, system: str) -> dict[Key, Entry]:
     return {key: Entry(*entry) for key, entry in zip(keys, entries, strict=True)}
 
 
-def columns_of(runs: Sequence[Run], labels: Sequence[str]) -> tuple[list[Column], bool]:
-    """Columns, baselines first, and whether they may be compared.
+def columns_of(runs: Sequence[EvaluatedRun], labels: Sequence[str]) -> tuple[list[Column], bool]:
+    """Columns, baselines first, and whether they can be compared.
 
-    A baseline that scores the same in several runs is one column; any other name that comes twice takes the
-    run's label. Runs are comparable if they were evaluated on the same times, factor and truth, which a
-    baseline's equal scores show.
+    A baseline with the same scores in several runs is one column; the label of the run is added to any other name that
+    occurs twice. Runs are comparable if they were evaluated on the same times, factor and truth, so that the scores of a
+    baseline are equal.
     """
-    found: list[Column] = []
+    all_columns: list[Column] = []
     for run, label in zip(runs, labels, strict=True):
         for name in run.scores["system"].unique():
             column = Column(str(name), label, entries_of(run.scores, name))
-            known = name in BASELINES and any(name == one.name and _equal(column, one) for one in found)
+            known = name in BASELINES and any(name == other.name and _equal(column, other) for other in all_columns)
             if name != TRUTH and not known:
-                found.append(column)
-    names = [column.name for column in found]
-    found.sort(key=lambda column: BASELINES.index(column.name) if column.name in BASELINES else len(BASELINES))
-    named = [
+                all_columns.append(column)
+    names = [column.name for column in all_columns]
+    all_columns.sort(key=lambda column: BASELINES.index(column.name) if column.name in BASELINES else len(BASELINES))
+    columns = [
         column if names.count(column.name) == 1 else replace(column, name=f"{column.name} ({column.label})")
-        for column in found
+        for column in all_columns
     ]
     tests = {_test(run.evaluation) for run in runs}
-    return named, len(tests) == 1 and all(names.count(name) <= 1 for name in BASELINES)
+    return columns, len(tests) == 1 and all(names.count(name) <= 1 for name in BASELINES)
 
 
 def _test(evaluation: dict[str, Any]) -> tuple[str, ...]:
-    """What must agree for two evaluations to be comparable."""
+    """Facts that agree between comparable evaluations."""
     return tuple(str(evaluation.get(key)) for key in ("factor", "num_times", "period", "unpaired"))
 
 
-def _equal(one: Column, two: Column) -> bool:
-    """Whether the scores that both have are the same; one of them may have been evaluated with more scores."""
-    mine, theirs = one.overall(), two.overall()
-    common = mine.keys() & theirs.keys()
+def _equal(column: Column, other: Column) -> bool:
+    """Whether the scores that both columns have are the same; one of them may have more scores."""
+    values, others = column.overall(), other.overall()
+    common = values.keys() & others.keys()
     return bool(common) and all(
-        math.isclose(mine[key], theirs[key], rel_tol=_SAME, abs_tol=1e-12)
-        or (math.isnan(mine[key]) and math.isnan(theirs[key]))
+        math.isclose(values[key], others[key], rel_tol=_SAME, abs_tol=1e-12)
+        or (math.isnan(values[key]) and math.isnan(others[key]))
         for key in common
     )

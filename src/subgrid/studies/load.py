@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from subgrid.errors import RunError
-from subgrid.reporting.merge_runs import side_by_side
+from subgrid.reporting.merge_runs import merge_systems
 from subgrid.scores.registry import BASELINES, TRUTH
 from subgrid.scores.score_table import update_names
 from subgrid.studies.jobs import FACTS, STUDY_FILE
@@ -78,7 +78,7 @@ class Gathered:
             ]
             for arm in sorted(self.runs, key=lambda one: one != self.reference)
         }
-        joined = side_by_side(read)
+        joined = merge_systems(read)
         if joined is None:
             return None
         order = [one for one in (TRUTH, *BASELINES, *self.runs) if one in joined["system"].values]

@@ -1,4 +1,4 @@
-"""The page of a study: arms ranked, what each changes, what cannot be told apart, maps and lines of all arms."""
+"""The page of a study: ranking of the arms, their settings, differences without significance, maps and lines."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from subgrid.errors import RunError
 from subgrid.reporting import report as report_runs
 from subgrid.reporting.figures.interactive_points import Point
 from subgrid.reporting.format_numbers import format_interval, format_number, format_spread, num_decimals
-from subgrid.reporting.interactive import Subject
-from subgrid.reporting.page import check_out, provenance_entries, setting_groups, write_page
-from subgrid.reporting.ranking import DISTORTION, RANKED, REALISM, RankCell, RankRow, RankTable, columns_for, distance
+from subgrid.reporting.interactive import SystemGroup
+from subgrid.reporting.ranking import RANKED, RankCell, RankRow, RankTable, columns_for, distance
+from subgrid.reporting.render import check_out, write_page
+from subgrid.reporting.run_facts import provenance_entries, setting_groups
 from subgrid.reporting.score_columns import Entry
-from subgrid.reporting.score_tables import HEADINGS, title_of
+from subgrid.reporting.score_names import DISTORTION, REALISM, title_of, variable_title
 from subgrid.reporting.verdict import Verdict, listed
 from subgrid.scores.registry import BASELINES, TIED, TRUTH, WORSE
 from subgrid.scores.seeds import FEWEST_SEEDS
@@ -42,15 +43,15 @@ def report(runs: Sequence[str | Path], out: str | Path) -> Path:
         `out` as a path.
 
     Raises:
-        RunError: no run given, one given twice, a directory missing or incomplete, a run not evaluated, a study beside
-            something else, or `out` is a directory.
+        RunError: no run given, one given twice, a directory missing or incomplete, a run not evaluated, a study given
+            with other folders, or `out` is a directory.
     """
     studies = [Path(run) for run in runs if (Path(run) / STUDY_FILE).is_file()]
     if not studies:
         return report_runs(runs, out)
     if len(runs) > 1:
         raise RunError(
-            f"{studies[0]} is a study, whose report stands alone; give it without others, or give single runs."
+            f"{studies[0]} is a study, which has a report of its own; give it without other folders, or give single runs."
         )
     return study_page(studies[0], out)
 
@@ -70,7 +71,7 @@ def study_page(folder: str | Path, out: str | Path | None = None) -> Path:
     """
     found = gather(folder)
     out = check_out(Path(folder) / "report.html" if out is None else out)
-    return write_page(_page(found), [_subject(found)], out)
+    return write_page(_page(found), [_group(found)], out)
 
 
 def _page(found: Gathered) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def _page(found: Gathered) -> dict[str, Any]:
     return {
         "title": str(found.facts["text"] or f"Study of {len(found.facts['arms'])} arms"),
         "verdict": Verdict(_verdict(results, reference), "none"),
-        "subtitle": f"RMSE over all test times, in pairs of equal seed against {reference}; intervals over times and seeds.",
+        "subtitle": f"RMSE over all test times, in pairs of equal seed with {reference}; intervals over times and seeds.",
         "about": _about(found),
         "ranking": {"tables": _tables(results, found), "intro": _intro(reference), "notes": _notes(results)},
         "study": _study(found),
@@ -98,8 +99,8 @@ def _page(found: Gathered) -> dict[str, Any]:
 
 def _intro(reference: str) -> str:
     return (
-        f"Mean ± spread over seeds; below, the difference to {reference} with its interval over times and seeds, and whether "
-        "it can be told from none. Best first, by the first score."
+        f"Mean ± standard deviation over seeds. Below it: the difference from {reference}, its confidence interval over times "
+        "and seeds, and whether the difference is significant. Arms are sorted by the first score, best first."
     )
 
 
@@ -109,7 +110,7 @@ def _about(found: Gathered) -> list[tuple[str, str]]:
     asked = len(facts["arms"]) * len(facts["seeds"])
     data = facts["arms"][found.reference]["config"]["data"]
     return [
-        ("Arms", f"{len(facts['arms'])}, of them {found.reference} the one that others are compared with"),
+        ("Arms", f"{len(facts['arms'])}; the others are compared with {found.reference}"),
         ("Seeds", ", ".join(map(str, facts["seeds"]))),
         ("Budget", _budget(facts["budget"])),
         ("Runs", f"{done} of {asked} finished"),
@@ -130,15 +131,15 @@ def _verdict(results: pd.DataFrame, reference: str) -> str:
     said = []
     for variable, rows in arms.groupby("variable", sort=False):
         verdicts = {kind: list(rows.loc[rows["verdict"] == kind, "arm"]) for kind in (BETTER, WORSE, TIED)}
-        words = {BETTER: "better than {}", WORSE: "worse than {}", TIED: "no significant difference from {}"}
+        words = {BETTER: "better than {}", WORSE: "worse than {}", TIED: "not significantly different from {}"}
         parts = [
             f"{listed(names, ' and ')} {words[kind].format(reference)}" for kind, names in verdicts.items() if names
         ]
         open_ = list(rows.loc[rows["verdict"] == "", "arm"])
         parts += [f"no interval for {listed(open_, ' and ')}"] if open_ else []
-        said.append(f"{HEADINGS.get(str(variable), str(variable))}: {'; '.join(parts)}.")
+        said.append(f"{variable_title(str(variable))}: {'; '.join(parts)}.")
     others = set(results["arm"]) - {reference, *BASELINES}
-    alone = "No other arm was scored by RMSE." if others else f"{reference} stands alone."
+    alone = "No other arm was scored by RMSE." if others else f"{reference} is the only arm."
     return " ".join(said) or alone
 
 
@@ -152,7 +153,7 @@ def _tables(results: pd.DataFrame, found: Gathered) -> list[RankTable]:
         if len(scores) < 2:
             continue
         units = dict(zip(rows["score"], rows["units"], strict=True))
-        table = RankTable(HEADINGS.get(str(variable), str(variable)), columns_for(scores, units), head="arm")
+        table = RankTable(variable_title(str(variable)), columns_for(scores, units), head="arm")
         largest = {score: float(rows.loc[rows["score"] == score, "mean"].abs().max()) for score in scores}
         for arm, of_arm in rows.groupby("arm", sort=False):
             by_score = {str(row["score"]): row for row in of_arm.to_dict("records")}
@@ -207,8 +208,8 @@ def _study(found: Gathered) -> dict[str, Any]:
         "budget": _budget(found.facts["budget"]),
         "seeds": ", ".join(map(str, found.facts["seeds"])),
         "arms": arms,
-        "untold": list(_untold(found.results)),
-        "alone": _alone(found.tables.get("single_seeds")),
+        "not_significant": list(_not_significant(found.results)),
+        "single_seeds": _single_seeds(found.tables.get("single_seeds")),
         "failures": list(failed.itertuples(index=False, name=None)),
         **_costs(found.tables["costs"]),
     }
@@ -218,15 +219,15 @@ def _plain(value: Any) -> str:
     return "–" if value is None else str(value)
 
 
-def _untold(results: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
-    """Variable, score, and the arms that cannot be told from the reference in it."""
+def _not_significant(results: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
+    """Variable, score, and the arms without a significant difference from the reference in it."""
     tied = results[(results["verdict"] == TIED) & results["score"].isin(RANKED) & ~results["arm"].isin(BASELINES)]
     for (variable, score), rows in tied.groupby(["variable", "score"], sort=False):
         yield str(variable), title_of(str(score)), listed(list(rows["arm"]), " and ")
 
 
-def _alone(single: pd.DataFrame | None) -> dict[str, Any] | None:
-    """What seeds claim on their own that all seeds together do not say; None where there are not two seeds."""
+def _single_seeds(single: pd.DataFrame | None) -> dict[str, Any] | None:
+    """Conclusions from single seeds, and those that all seeds together do not confirm; None with fewer than two seeds."""
     if single is None or single["seed"].nunique() < FEWEST_SEEDS:
         return None
     single = single[single["score"].isin(RANKED)]
@@ -238,9 +239,7 @@ def _alone(single: pd.DataFrame | None) -> dict[str, Any] | None:
         by_verdict = {text: of_seeds.loc[of_seeds["verdict"] == text, "seed"] for text in (*KINDS, OPEN)}
         said = [f"{text or NO_INTERVAL}: {_seeds(seeds)}" for text, seeds in by_verdict.items() if len(seeds)]
         together = of_seeds["all_seeds"].iloc[0] or NO_INTERVAL
-        rows.append(
-            (str(arm), HEADINGS.get(str(variable), str(variable)), title_of(str(score)), "; ".join(said), together)
-        )
+        rows.append((str(arm), variable_title(str(variable)), title_of(str(score)), "; ".join(said), together))
     return {
         "comparisons": len(single),
         "claims": int(is_claim(single).sum()),
@@ -269,12 +268,12 @@ def _count(value: float) -> str:
     return "n/a" if math.isnan(value) else f"{value:,.0f}"
 
 
-def _subject(found: Gathered) -> Subject:
+def _group(found: Gathered) -> SystemGroup:
     """All arms that can be shown in the same figures."""
     samples = found.samples()
     there = [] if samples is None else [str(name) for name in samples["system"].values]
     histories = {arm: list(tables.values()) for arm, tables in found.histories().items() if tables}
-    return Subject(
+    return SystemGroup(
         "study",
         "",
         samples,
@@ -289,7 +288,7 @@ def _subject(found: Gathered) -> Subject:
 def _whose(found: Gathered, there: Sequence[str]) -> str:
     """A sentence on the fields of the maps."""
     arm = next(arm for arm in (found.reference, *found.runs) if arm in there)
-    return f"Fields of each arm's first finished seed. Coarse input and interpolation are those of {arm}."
+    return f"Fields are those of each arm's first finished seed; coarse input and interpolation are those of {arm}."
 
 
 def _pair(found: Gathered, there: Sequence[str]) -> tuple[str, str]:

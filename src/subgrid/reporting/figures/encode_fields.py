@@ -1,9 +1,9 @@
-"""Fields small enough to travel inside a page: rounded to equal steps, differenced, deflated, in base64.
+"""Encodes fields for a page: rounded to equal steps, differenced, deflated, in base64.
 
-A page of a dozen systems holds millions of values; as numbers in text they would take ten times the room. A value is
-`low + (q - 1) * step`, q = 0 where there is none. What is stored is what remains of q after a prediction from its neighbours
-(left + upper - upper left, exact on a plane), folded to be positive (0, -1, 1, -2 become 0, 1, 2, 3), all low bytes before all
-high bytes, so that the second half is nearly all zeros.
+A page of a dozen systems holds millions of values, which would need ten times the space as decimal numbers. A value is
+`low + (q - 1) * step`; q is 0 where a value is missing. Stored is the residual of q from a prediction by its neighbours
+(left + upper - upper left, exact on a plane), folded to be positive (0, -1, 1, -2 become 0, 1, 2, 3), with all low bytes before
+all high bytes, so that the second half is nearly all zeros.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ MOST_LEVELS = 65534
 
 @dataclass(frozen=True)
 class Steps:
-    """The rounding that fields share.
+    """The rounding that several fields share.
 
     Attributes:
         low: the value of q = 1, in the fields' units.
-        step: between one q and the next.
+        step: difference between the values of one q and the next.
     """
 
     low: float
@@ -45,15 +45,15 @@ def steps_for(fields: Array, levels: int = LEVELS) -> Steps:
     return Steps(low, (high - low) / min(levels, MOST_LEVELS) or 1.0)
 
 
-def pack(field: Array, steps: Steps) -> str:
-    """Write a field (y, x) as text; what is not finite comes back as NaN.
+def encode_field(field: Array, steps: Steps) -> str:
+    """Write a field as text; values that are not finite are decoded as NaN.
 
     Args:
         field: (y, x).
-        steps: of `steps_for`.
+        steps: their rounding, see `steps_for`.
 
     Returns:
-        ASCII text; `unpack` and the page's own script read it. Values are off by at most half a step.
+        ASCII text, which `decode_field` and the page's script read. Values are rounded by at most half a step.
     """
     rounded = np.zeros(field.shape, np.int64)
     finite = np.isfinite(field)
@@ -65,13 +65,13 @@ def pack(field: Array, steps: Steps) -> str:
     return base64.b64encode(zlib.compress(planes, 9)).decode("ascii")
 
 
-def unpack(text: str, shape: tuple[int, int], steps: Steps) -> Array:
-    """Read what `pack` wrote.
+def decode_field(text: str, shape: tuple[int, int], steps: Steps) -> Array:
+    """Read what `encode_field` wrote.
 
     Args:
-        text: of `pack`.
+        text: as `encode_field` returned it.
         shape: (y, x) of the field.
-        steps: as given to `pack`.
+        steps: as given to `encode_field`.
     """
     low, high = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8).reshape(2, *shape).astype(np.int64)
     folded = low + 256 * high

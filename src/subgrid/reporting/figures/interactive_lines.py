@@ -1,7 +1,7 @@
-"""Lines and points of a page that answer to the pointer: curves with bands, spectra, profiles, distortion against realism.
+"""Interactive lines of a page: curves with bands, spectra, profiles.
 
-A renderer's tags say whose it is (``of:NAME``), so that the page's legend shows and hides a system in all of them at once;
-``ink`` marks what has the colour of the page's text.
+A renderer's tags name its system (``of:NAME``), so that the page's legends show and hide a system in all figures at once;
+``ink`` marks renderers that have the colour of the page's text.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from subgrid.reporting.format_numbers import name_with_units
 from subgrid.scores.registry import TRUTH
 
 DASHES = {"-": "solid", "--": "dashed", "-.": "dotdash", ":": "dotted"}
-ROUND = [float(f"{step}e{power}") for power in range(6) for step in (1, 2, 3, 5)]  # wavelengths that are named
-MOST_POINTS = 400  # of a curve: what a screen can show
+ROUND = [float(f"{step}e{power}") for power in range(6) for step in (1, 2, 3, 5)]  # wavelengths with a tick
+MOST_POINTS = 400  # of a curve, as many as a screen resolves
 _BAND = 0.16
 _PLAIN = "return String(Number(tick.toPrecision(3)))"
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line with a band, if it has one.
+    """A line, and the band around it.
 
     Attributes:
-        name: whose it is.
-        x: (n).
-        y: (n).
+        name: its system.
+        x: horizontal positions, (n).
+        y: vertical positions, (n).
         low: lower edge of the band, (n), or None.
         high: upper edge, or None.
-        note: what else there is to say at the pointer; such a line is dotted.
+        note: text after the name at the pointer; a line with a note is dotted.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Line:
 
 
 def plot_frame(name: str, x_label: str, y_label: str, *, height: int = 320, **options: Any) -> Any:
-    """Start a figure that is dragged, zoomed with ctrl and the wheel, and reset by a double click."""
+    """Start a figure that is panned by dragging, zoomed by Ctrl and the wheel, and reset by a double click."""
     plot = figure(
         sizing_mode="stretch_width", height=height, toolbar_location=None, name=name, output_backend="canvas",
         tools=[PanTool(), WheelZoomTool(modifiers="ctrl")], x_axis_label=x_label, y_axis_label=y_label, **options,
@@ -75,13 +75,13 @@ def plot_frame(name: str, x_label: str, y_label: str, *, height: int = 320, **op
 
 
 def _draw(plot: Any, lines: Sequence[Line], styles: Mapping[str, tuple[str, str]], hover: str) -> None:
-    """Bands under lines, and what stands at the pointer."""
+    """Draw lines over their bands, and add what the pointer shows."""
     for line in lines:
         colour, _ = styles[line.name]
         if line.low is not None and line.high is not None and len(line.x) > 1:
             band = plot.varea(line.x, line.low, line.high, fill_color=colour, fill_alpha=_BAND, level="underlay")
             band.tags = tags_of(line.name)
-    shown = []
+    drawn_lines = []
     for line in lines:
         colour, dash = styles[line.name]
         source = ColumnDataSource({"x": line.x, "y": line.y})
@@ -93,29 +93,28 @@ def _draw(plot: Any, lines: Sequence[Line], styles: Mapping[str, tuple[str, str]
         drawn.tags = tags_of(line.name)
         if len(line.x) == 1:
             plot.scatter("x", "y", source=source, color=colour, size=6).tags = tags_of(line.name)
-        shown.append(drawn)
-    plot.add_tools(HoverTool(renderers=shown, tooltips=[("", "$name"), ("", hover)], line_policy="nearest"))
+        drawn_lines.append(drawn)
+    plot.add_tools(HoverTool(renderers=drawn_lines, tooltips=[("", "$name"), ("", hover)], line_policy="nearest"))
 
 
 def tags_of(name: str) -> list[str]:
-    """Whose a renderer is, for the page's legend and colours."""
-    """Of a renderer; given to Bokeh's `plot.line` they would become its glyph's."""
+    """Return the tags of a system's renderer; passed to Bokeh's `plot.line` they would become the glyph's."""
     return [f"of:{name}", "ink"] if name == TRUTH else [f"of:{name}"]
 
 
 def over_seeds(histories: Sequence[pd.DataFrame], column: str, name: str) -> Line | None:
-    """The mean of one column over seeds, from the least to the largest as a band.
+    """Average one column over seeds, with a band from the lowest to the highest.
 
     Args:
-        histories: a `history.csv` a seed; cut at the shortest.
-        column: of them.
+        histories: `history.csv` of each seed; updates after the end of the shortest are left out.
+        column: which one.
         name: of the line.
 
     Returns:
         Points where all seeds measured, thinned to `MOST_POINTS`; None where nothing was measured.
     """
     series = [table.set_index("step")[column].dropna() for table in histories if column in table]
-    if not series or any(one.empty for one in series):
+    if not series or any(values.empty for values in series):
         return None
     joined = pd.concat(series, axis=1, join="inner")
     if joined.empty:
@@ -126,14 +125,14 @@ def over_seeds(histories: Sequence[pd.DataFrame], column: str, name: str) -> Lin
     return Line(name, steps, values.mean(1), *band)
 
 
-def live_curves(
+def interactive_curves(
     histories: Mapping[str, Sequence[pd.DataFrame]],
     column: str,
     label: str,
     styles: Mapping[str, tuple[str, str]],
     name: str,
 ) -> Any | None:
-    """One quantity over the updates, a line a system, a band over its seeds; dotted beside it that of training times.
+    """Draw one quantity by update: a line for each system with a band over its seeds, and a dotted line for training times.
 
     Args:
         histories: `history.csv` of each seed, by system.
@@ -166,7 +165,7 @@ def live_curves(
 
 
 def _mark_stages(plot: Any, histories: Mapping[str, Sequence[pd.DataFrame]]) -> None:
-    """A dotted line where the systems change their stage, if they all do at once."""
+    """Mark changes of the training stage by dotted lines, if all systems change at the same updates."""
     changes = {
         tuple(table.loc[table["stage"].ne(table["stage"].shift()), "step"].iloc[1:])
         for tables in histories.values()
@@ -177,8 +176,8 @@ def _mark_stages(plot: Any, histories: Mapping[str, Sequence[pd.DataFrame]]) -> 
         plot.add_layout(Span(location=float(step), dimension="height", line_color="#888888", line_dash="dotted"))
 
 
-def live_columns(history: pd.DataFrame, columns: Mapping[str, str], label: str, name: str) -> Any | None:
-    """Several columns of one history as lines with a legend of their own.
+def interactive_columns(history: pd.DataFrame, columns: Mapping[str, str], label: str, name: str) -> Any | None:
+    """Draw several columns of one history as lines, with a legend in the figure.
 
     Args:
         history: `history.csv`.
@@ -196,23 +195,23 @@ def live_columns(history: pd.DataFrame, columns: Mapping[str, str], label: str, 
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
     if low > 0:
         plot.yaxis.formatter = CustomJSTickFormatter(code=_PLAIN)
-    items = [LegendItem(label=one.name, renderers=[one]) for one in plot.renderers if one.name]
+    items = [LegendItem(label=drawn.name, renderers=[drawn]) for drawn in plot.renderers if drawn.name]
     plot.add_layout(
         Legend(items=items, ncols=2, border_line_alpha=0.0, background_fill_alpha=0.0, click_policy="hide"), "above"
     )
     return plot
 
 
-def live_spectra(
+def interactive_spectra(
     spectra: xr.Dataset, variable: str, styles: Mapping[str, tuple[str, str]], name: str
 ) -> tuple[Any, Any]:
-    """Mean power against wavelength, and each system's power over the truth's; both share the wavelengths.
+    """Draw mean power by wavelength, and the ratio of each system's power to the truth's; both share the wavelengths.
 
     Args:
         spectra: `V(system, wavelength)`, wavelength in fine cells, attribute `factor`.
         variable: which `V`.
         styles: colour and dash by system.
-        name: of the figures, with `-power` and `-ratio` behind.
+        name: of the figures, followed by `-power` and `-ratio`.
     """
     power = spectra[variable]
     wavelength = np.asarray(power["wavelength"].values, dtype=np.float64)
@@ -227,18 +226,18 @@ def live_spectra(
         ratio = np.divide(values, truth, out=np.full(truth.shape, np.nan), where=truth > 0)
         ratios.append(Line(system, wavelength, ratio))
     ends = (float(wavelength.max()), float(wavelength.min()))
-    x_label = "wavelength, fine cells"
+    x_label = "wavelength (fine cells)"
     top = plot_frame(
         f"{name}-power", x_label, name_with_units("power", str(power.attrs.get("units", ""))),
         x_axis_type="log", y_axis_type="log", x_range=ends,
     )  # fmt: skip
     peak = max([1.0, *(float(np.nanmax(line.y)) for line in ratios if np.isfinite(line.y).any())])
     low = plot_frame(
-        f"{name}-ratio", x_label, "power over the truth's", x_axis_type="log", x_range=top.x_range,
+        f"{name}-ratio", x_label, "power / truth's power", x_axis_type="log", x_range=top.x_range,
         y_range=(0.0, min(1.1 * peak, 2.5)),
     )  # fmt: skip
     _draw(top, powers, styles, "@y{0.000e} at @x{0.0} cells")
-    _draw(low, ratios, styles, "@y{0.000} of the truth's at @x{0.0} cells")
+    _draw(low, ratios, styles, "@y{0.000} times the truth's at @x{0.0} cells")
     limit = 2.0 * int(spectra.attrs.get("factor") or spectra["wavelength"].attrs["factor"])
     for plot in (top, low):
         plot.add_layout(
@@ -249,8 +248,8 @@ def live_spectra(
     return top, low
 
 
-def live_profile(samples: xr.Dataset, variable: str, styles: Mapping[str, tuple[str, str]], name: str) -> Any:
-    """The centre row at the first time; the page's script replaces the row by the one that the reader points at.
+def interactive_profile(samples: xr.Dataset, variable: str, styles: Mapping[str, tuple[str, str]], name: str) -> Any:
+    """Draw the centre row at the first time; the page's script replaces it by the row that the reader selects.
 
     Args:
         samples: `V(system, valid_time, y, x)`.
@@ -269,7 +268,7 @@ def live_profile(samples: xr.Dataset, variable: str, styles: Mapping[str, tuple[
     ]
     plot = plot_frame(name, label, name_with_units(variable, str(field.attrs.get("units", ""))))
     _draw(plot, lines, styles, "@y{0.00} at @x{0.00}")
-    for one in plot.renderers:
-        if one.name:
-            one.data_source.name = f"{name}-line-{one.name}"
+    for drawn in plot.renderers:
+        if drawn.name:
+            drawn.data_source.name = f"{name}-line-{drawn.name}"
     return plot

@@ -1,7 +1,7 @@
-"""Linked maps of a page: coarse input, truth, two systems of the reader's choice, their errors, and which is nearer.
+"""Linked maps of a page: coarse input, truth, two selected systems, their errors, and which of the two is closer to the truth.
 
-All maps share their ranges and one cursor. The fields of all systems travel in the page, packed; the page's script unpacks
-those that are asked for and puts them into the maps.
+All maps share their ranges and one cursor. The page holds the encoded fields of all systems; its script decodes those that the
+reader selects and draws them.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from bokeh.plotting import figure
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
-from subgrid.reporting.figures.encode_fields import LEVELS, pack, steps_for
+from subgrid.reporting.figures.encode_fields import LEVELS, encode_field, steps_for
 from subgrid.reporting.figures.fields import even_scale, field_scale, panel_shape, rmse_at
 from subgrid.reporting.figures.style import cell_edges, coordinate, reading_order, time_text
 from subgrid.reporting.format_numbers import format_units
 from subgrid.scores.registry import TRUTH
 
 PANELS = ("coarse", "truth", "first", "first-error", "second", "second-error", "gain")
-FEWEST = (LEVELS, 1000, 250)  # levels to try, in turn, where the fields are too large for the page
+LEVELS_TO_TRY = (LEVELS, 1000, 250)  # in turn, where the fields are too large for the page
 MISSING = "#9a9a9a"
 _UNEVEN = 0.02  # relative difference of cell widths from which an axis counts cells instead
 
@@ -98,7 +98,7 @@ def linked_maps(samples: xr.Dataset, first: str, second: str, *, key: str, max_b
         first: system shown first on the left.
         second: and on the right.
         key: what the names of all models begin with; see `PANELS` for the rest.
-        max_bytes: room for the packed fields: as many times as fit, then fewer levels, then a part of the grid.
+        max_bytes: room for the encoded fields: as many times as fit; where not one fits, fewer levels, then a part of the grid.
     """
     variables = [str(name) for name, field in samples.data_vars.items() if "system" in field.dims]
     chosen, levels, note = _fit(samples, variables, max_bytes)
@@ -121,34 +121,34 @@ def linked_maps(samples: xr.Dataset, first: str, second: str, *, key: str, max_b
 
 
 def _fit(samples: xr.Dataset, variables: Sequence[str], max_bytes: int) -> tuple[xr.Dataset, int, str]:
-    """As many times, then levels, then cells as there is room for."""
+    """Select as many times, then levels, then cells as there is room for; the note says what was left out."""
     times = samples.sizes["valid_time"]
     sizes: dict[int, float] = {}
-    for levels in FEWEST:
+    for levels in LEVELS_TO_TRY:
         sizes[levels] = _size(samples.isel(valid_time=[0]), variables, levels)
         count = min(times, int(max_bytes // sizes[levels]))
         if count:
             notes = [f"{count} of {times} sample times"] if count < times else []
-            notes += [f"values to a {levels}th of their range"] if levels < LEVELS else []
+            notes += [f"values rounded to 1/{levels} of their range"] if levels < LEVELS else []
             return samples.isel(valid_time=slice(count)), levels, ", ".join(notes)
-    share = (max_bytes / sizes[FEWEST[-1]]) ** 0.5
+    share = (max_bytes / sizes[LEVELS_TO_TRY[-1]]) ** 0.5
     part = _part(samples.isel(valid_time=[0]), variables[0], 0.95 * share)
     y, x = part[variables[0]].shape[-2:]
     return (
         part,
-        FEWEST[-1],
-        f"the {y} × {x} cells where interpolation errs most, values to a {FEWEST[-1]}th of their range",
+        LEVELS_TO_TRY[-1],
+        f"the {y} × {x} cells with the largest interpolation errors, values rounded to 1/{LEVELS_TO_TRY[-1]} of their range",
     )
 
 
 def _size(samples: xr.Dataset, variables: Sequence[str], levels: int) -> float:
-    """Bytes of the packed fields, from one system's truth and interpolation."""
+    """Estimate the bytes of the encoded fields from those of the truth and the first interpolation."""
     total = 0.0
     for name in variables:
         fields = samples[name].values
         steps = steps_for(fields, levels)
-        shown = [pack(fields[i, 0], steps) for i in range(min(2, len(fields)))]
-        total += len(fields) * sum(map(len, shown)) / len(shown)
+        encoded = [encode_field(fields[i, 0], steps) for i in range(min(2, len(fields)))]
+        total += len(fields) * sum(map(len, encoded)) / len(encoded)
     return total
 
 
@@ -187,21 +187,26 @@ def _axis(field: xr.DataArray, dim: str) -> Axis:
 
 
 def _block(samples: xr.Dataset, variable: str, levels: int, flipped: tuple[bool, bool]) -> dict[str, Any]:
-    """One variable's packed fields."""
+    """One variable's encoded fields."""
     field, coarse = samples[variable], samples[f"{variable}_coarse"]
-    turn = tuple(slice(None, None, -1 if one else 1) for one in flipped)
+    order = tuple(slice(None, None, -1 if axis else 1) for axis in flipped)
     steps, coarse_steps = steps_for(field.values, levels), steps_for(coarse.values, levels)
     times = []
     for i in range(field.sizes["valid_time"]):
         here = field.isel(valid_time=i)
-        fields = {str(name): pack(here.sel(system=name).values[turn], steps) for name in here["system"].values}
+        fields = {str(name): encode_field(here.sel(system=name).values[order], steps) for name in here["system"].values}
         errors = rmse_at(samples, variable, i).items()
         rmse = {
             name: float(f"{value:.4g}") if np.isfinite(value) else None for name, value in errors
         }  # JSON has no NaN
         when = time_text(samples["valid_time"].values[i])
         times.append(
-            {"label": when, "coarse": pack(coarse.values[i][turn], coarse_steps), "fields": fields, "rmse": rmse}
+            {
+                "label": when,
+                "coarse": encode_field(coarse.values[i][order], coarse_steps),
+                "fields": fields,
+                "rmse": rmse,
+            }
         )
     return {
         "name": variable,
@@ -215,12 +220,12 @@ def _block(samples: xr.Dataset, variable: str, levels: int, flipped: tuple[bool,
     }
 
 
-def _scales(samples: xr.Dataset, variable: str, shown: tuple[str, str]) -> dict[str, Any]:
-    """Colours of a variable: of the field, of errors, and of what one system gains over another."""
+def _scales(samples: xr.Dataset, variable: str, pair: tuple[str, str]) -> dict[str, Any]:
+    """Colour scales of a variable: of its fields, and of errors and differences between errors."""
     field = samples[variable]
     truth = field.sel(system=TRUTH)
     palette, norm = field_scale(truth.values)
-    errors = (field.sel(system=list(dict.fromkeys(shown))) - truth).values
+    errors = (field.sel(system=list(dict.fromkeys(pair))) - truth).values
     bound = even_scale(errors).vmax
     return {"palette": hexes(palette), "low": norm.vmin, "high": norm.vmax, "error": bound}
 
@@ -235,8 +240,8 @@ def _panels(
 ) -> dict[str, Any]:
     """Empty maps that share ranges, cursor and colour scales."""
     y_range, x_range = (
-        Range1d(one.start, one.end, bounds=(one.start, one.end), name=f"{key}-range-{name}")
-        for one, name in zip(axes, "yx", strict=True)
+        Range1d(axis.start, axis.end, bounds=(axis.start, axis.end), name=f"{key}-range-{name}")
+        for axis, name in zip(axes, "yx", strict=True)
     )
     field = LinearColorMapper(scale["palette"], low=scale["low"], high=scale["high"], nan_color=MISSING)
     error, gain = (
@@ -274,21 +279,20 @@ def _panel(
     )
     plot.scatter("x", "y", source=cursor, marker="cross", size=17, line_width=3.5, line_color="#ffffff")
     plot.scatter("x", "y", source=cursor, marker="cross", size=15, line_width=1.4, line_color="#000000")
-    for axis, about in ((plot.yaxis[0], y), (plot.xaxis[0], x)):
-        axis.formatter = _formatter(about)
-        axis.ticker = _ticker(about)
-        axis.axis_label = None if about.kind in ("latitude", "longitude") else about.name
+    for drawn, axis in ((plot.yaxis[0], y), (plot.xaxis[0], x)):
+        drawn.formatter = _formatter(axis)
+        drawn.ticker = _ticker(axis)
+        drawn.axis_label = None if axis.kind in ("latitude", "longitude") else axis.name
     plot.grid.visible = False
     bar = ColorBar(color_mapper=mapper, height=8, padding=2, margin=0, ticker=BasicTicker(desired_num_ticks=4))
     plot.add_layout(bar, "below")
     for event in ("mousemove", "tap"):
         plot.js_on_event(event, CustomJS(args={"key": key, "event": event}, code=_POINT))
-    plot.js_on_event("mouseleave", CustomJS(args={"key": key}, code="window.subgrid?.maps[key]?.leave()"))
     return plot
 
 
 def _ticker(axis: Axis) -> Any:
-    """Round numbers; in degrees of a large domain, multiples of 30 and the like."""
+    """Place ticks at round numbers; in degrees of a large domain, multiples of 30 and the like."""
     wide = axis.kind != "other" and not axis.counted and axis.end - axis.start > 45
     return AdaptiveTicker(mantissas=[1.5, 3, 6, 9] if wide else [1, 2, 5], desired_num_ticks=4)
 

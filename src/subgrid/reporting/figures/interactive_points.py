@@ -1,4 +1,4 @@
-"""Points of a page that answer to the pointer: distortion against realism."""
+"""Interactive points of a page: distortion and realism."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from subgrid.reporting.figures.perception_distortion import place, shared_area
 from subgrid.reporting.figures.style import MARKERS, Array
 
 NARROWEST = (300.0, 320.0)  # width and height inside the axes on a phone, in pixels
-TEXT = 12.0  # height of a name, in pixels
-MARK = 7.0  # half a point's size
-NEAR = 10.0  # how far a name may be from its point
+TEXT = 12.0  # height of a label, in pixels
+MARK = 7.0  # half the size of a marker
+NEAR = 10.0  # largest distance of a label from its point, in pixels
 SHAPES = {"o": "circle", "s": "square", "^": "triangle", "D": "diamond"}  # Bokeh's names of matplotlib's markers
 
 
 @dataclass(frozen=True)
 class Point:
-    """A system's place in the picture of distortion against realism.
+    """A system in the figure of distortion and realism.
 
     Attributes:
         name: of the system.
-        x: its distortion.
-        y: its lack of realism.
+        x: its distortion, the lower the better.
+        y: its lack of realism, the lower the better.
         seeds: (x, y) of each seed, for a system that has several.
     """
 
@@ -38,21 +38,45 @@ class Point:
     seeds: tuple[tuple[float, float], ...] = ()
 
 
-def live_trade_off(
+def interactive_trade_off(
     points: Sequence[Point], styles: Mapping[str, tuple[str, str]], labels: tuple[str, str], name: str
 ) -> Any:
-    """Distortion against realism: a system nearer to the lower left is better in both.
+    """Draw distortion and realism: a system closer to the lower left is better in both.
 
-    A name that would lie on other points or names on a phone is left to the pointer and the legend.
+    A label that would overlap other points or labels on a phone is left out; the pointer and the legend name its system.
 
     Args:
-        points: one a system.
+        points: one for each system.
         styles: colour and dash by system.
         labels: of the axes.
         name: of the figure.
     """
     plot = plot_frame(name, *labels, height=380)
-    shown = []
+    _draw_points(plot, points, styles, labels)
+    every = np.array([(p.x, p.y) for p in points] + [pair for p in points for pair in p.seeds])
+    low, high = _limits(every)
+    (plot.x_range.start, plot.y_range.start), (plot.x_range.end, plot.y_range.end) = map(float, low), map(float, high)
+    spots = [(np.array((p.x, p.y)) - low) / (high - low) * NARROWEST for p in points]
+    for point, offset in zip(points, _offsets([p.name for p in points], spots), strict=True):
+        if offset is None:
+            continue
+        label = plot.text(
+            [point.x], [point.y], text=[point.name], x_offset=offset[0], y_offset=-offset[1], text_baseline="middle",
+            text_font_size=f"{TEXT}px",
+        )  # fmt: skip
+        label.tags = [*tags_of(point.name), "ink"]
+    corner = Label(
+        x=6, y=6, x_units="screen", y_units="screen", text="↙ better in both", text_font_size="12px", text_color="#808080"
+    )  # fmt: skip
+    plot.add_layout(corner)
+    return plot
+
+
+def _draw_points(
+    plot: Any, points: Sequence[Point], styles: Mapping[str, tuple[str, str]], labels: tuple[str, str]
+) -> None:
+    """Draw a marker for each system over small ones for its seeds, and add what the pointer shows."""
+    drawn_points = []
     for point in points:
         colour, dash = styles[point.name]
         marker = SHAPES[MARKERS[dash]]
@@ -62,56 +86,35 @@ def live_trade_off(
         source = ColumnDataSource({"x": [point.x], "y": [point.y], "name": [point.name]})
         drawn = plot.scatter("x", "y", source=source, marker=marker, color=colour, size=12, name=point.name)
         drawn.tags = tags_of(point.name)
-        shown.append(drawn)
-    tips = [("", "$name"), (labels[0], "@x{0.0000}"), (labels[1], "@y{0.0000}")]
-    plot.add_tools(HoverTool(renderers=shown, tooltips=tips))
-    # room for the names, which do not count in the ranges
-    every = np.array([(p.x, p.y) for p in points] + [pair for p in points for pair in p.seeds])
-    low, span = every.min(axis=0), np.ptp(every, axis=0)
+        drawn_points.append(drawn)
+    tooltips = [("", "$name"), (labels[0], "@x{0.0000}"), (labels[1], "@y{0.0000}")]
+    plot.add_tools(HoverTool(renderers=drawn_points, tooltips=tooltips))
+
+
+def _limits(points: Array) -> tuple[Array, Array]:
+    """Lower and upper limits (x, y) of the axes for points (n, 2), with room for labels, which Bokeh's ranges ignore."""
+    low, span = points.min(axis=0), np.ptp(points, axis=0)
     span = np.where(span > 0, span, np.abs(low) + (low == 0))
-    low, high = low - span * (0.08, 0.1), low + span * (1.3, 1.1)
-    plot.x_range.start, plot.y_range.start = map(float, low)
-    plot.x_range.end, plot.y_range.end = map(float, high)
-    at = [(np.array((p.x, p.y)) - low) / (high - low) * NARROWEST for p in points]
-    for point, offset in zip(points, _offsets([p.name for p in points], at), strict=True):
-        if offset is None:
-            continue
-        said = plot.text(
-            [point.x], [point.y], text=[point.name], x_offset=offset[0], y_offset=-offset[1], text_baseline="middle",
-            text_font_size=f"{TEXT}px",
-        )  # fmt: skip
-        said.tags = [*tags_of(point.name), "ink"]
-    plot.add_layout(
-        Label(
-            x=6,
-            y=6,
-            x_units="screen",
-            y_units="screen",
-            text="↙ better in both",
-            text_font_size="12px",
-            text_color="#808080",
-        )
-    )
-    return plot
+    return low - span * (0.08, 0.1), low + span * (1.3, 1.1)
 
 
-def _offsets(names: Sequence[str], at: Sequence[Array]) -> list[tuple[float, float] | None]:
-    """From each point to the left end of its name, in pixels; None where it would lie on others.
+def _offsets(names: Sequence[str], spots: Sequence[Array]) -> list[tuple[float, float] | None]:
+    """Find the offset from each point to the left end of its label, in pixels; None where the label would overlap others.
 
     Args:
-        names: in the order in which they take room.
-        at: the points, in pixels of the narrowest figure; in a wider one they are further apart.
+        names: the labels, in the order in which they are placed.
+        spots: the points, in pixels of the narrowest figure; in a wider one they are further apart.
     """
-    taken = [(x - MARK, y - MARK, x + MARK, y + MARK) for x, y in at]
-    taken.append((0.0, 0.0, 110.0, 24.0))  # what the corner means
-    out: list[tuple[float, float] | None] = []
-    for name, spot in zip(names, at, strict=True):
+    taken = [(x - MARK, y - MARK, x + MARK, y + MARK) for x, y in spots]
+    taken.append((0.0, 0.0, 110.0, 24.0))  # the text in the corner
+    offsets: list[tuple[float, float] | None] = []
+    for name, spot in zip(names, spots, strict=True):
         width = float(TextPath((0, 0), name, size=TEXT).get_extents().width)
         box = place(tuple(spot), (width, TEXT), taken, NARROWEST)
         nearest = np.clip(spot, box[:2], box[2:])
         if np.hypot(*(nearest - spot)) > NEAR or any(shared_area(box, other) > 1e-6 for other in taken):
-            out.append(None)
+            offsets.append(None)
             continue
         taken.append(box)
-        out.append((float(box[0] - spot[0]), float((box[1] + box[3]) / 2 - spot[1])))
-    return out
+        offsets.append((float(box[0] - spot[0]), float((box[1] + box[3]) / 2 - spot[1])))
+    return offsets

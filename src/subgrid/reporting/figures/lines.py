@@ -150,7 +150,7 @@ def spectra(spectra: xr.Dataset, variable: str, *, styles: Mapping[str, tuple[st
     for ax in (top, low):
         ax.axvline(nyquist, color=GREY, linewidth=1.2, linestyle=":")
     top.annotate(
-        f"coarse grid's limit: {nyquist} cells", (nyquist, 0.06), xycoords=("data", "axes fraction"),
+        f"limit of the coarse grid: {nyquist} cells", (nyquist, 0.06), xycoords=("data", "axes fraction"),
         xytext=(-5, 0), textcoords="offset points", ha="right", color=GREY, fontsize=9.5,
     )  # fmt: skip
     floor = truth[truth > 0]
@@ -163,7 +163,7 @@ def spectra(spectra: xr.Dataset, variable: str, *, styles: Mapping[str, tuple[st
     low.minorticks_off()
     figure.suptitle(f"{variable}: mean power spectrum", x=0.01, ha="left", fontsize=12, fontweight="bold")
     top.set_ylabel(name_with_units("power", str(power.attrs.get("units", ""))), fontsize=10.5)
-    low.set_ylabel("power / truth's", fontsize=10.5)
-    low.set_xlabel("wavelength (cells of the fine grid)", fontsize=10.5)
+    low.set_ylabel("power / truth's power", fontsize=10.5)
+    low.set_xlabel("wavelength (fine cells)", fontsize=10.5)
     legend(top)
     return figure

@@ -1,4 +1,4 @@
-"""Distortion against realism: where each arm of a study stands between them, with labels that keep clear of one another."""
+"""Distortion and realism of the arms of a study, with labels that do not overlap."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from matplotlib.ticker import MaxNLocator
 
 from subgrid.reporting.figures.lines import NothingToDrawError
 from subgrid.reporting.figures.style import GREY, MARKERS, Array, system_styles, tidy
-from subgrid.reporting.figures.variants import refusal, score_name
+from subgrid.reporting.figures.variants import refusal
 from subgrid.reporting.format_numbers import name_with_units
+from subgrid.reporting.score_names import DISTORTION, REALISM, title_of
 
-DISTORTION, REALISM = "rmse", "log_spectral_distance"
-ZOOMED = 3.0  # the arms get a panel of their own where all points together need so many times their room
+ZOOMED = 3.0  # a second panel shows the arms where all points together span so many times their range
 LABEL = 9.5  # size of the labels, in points
 PANEL = (4.6, 3.9)  # width and height of a panel, in inches
 _DIRECTIONS = tuple((float(np.cos(a)), float(np.sin(a))) for a in np.deg2rad([0, 180, 45, -45, 135, -135, 90, -90]))
@@ -33,11 +33,11 @@ class Point:
     """One arm or baseline.
 
     Attributes:
-        name: of it.
-        baseline: whether it has no seeds.
+        name: of the arm or baseline.
+        baseline: whether it is a baseline, which has no seeds.
         mean: its (x, y).
         seeds: (seed, 2); empty of a baseline.
-        label: its name, and in brackets why it cannot be set against the reference.
+        label: its name, and in brackets the reason where it cannot be compared with the reference.
     """
 
     name: str
@@ -48,15 +48,15 @@ class Point:
 
 
 def trade_off(results: pd.DataFrame, variable: str) -> Figure:
-    """Draw RMSE against the distance of the spectra: arms' means, each seed as a small dot, and the baselines.
+    """Draw log spectral distance against RMSE: arms' means, each seed as a small dot, and the baselines.
 
-    Both are better the lower they are. A blurred field wins on the first and loses on the second, one with invented detail
-    the other way round (Blau and Michaeli 2018, doi:10.1109/CVPR.2018.00652). Where baselines leave the arms no room, a second
-    panel shows the arms alone.
+    Lower is better in both. A blurred field has a low RMSE and a high spectral distance; a field with invented detail has the
+    opposite (Blau and Michaeli 2018, doi:10.1109/CVPR.2018.00652). Where baselines are far from the arms, a second panel shows
+    the arms alone.
 
     Args:
         results: as for `differences`.
-        variable: which; its units are those of the RMSE, the distance of the spectra is in dB.
+        variable: which one; its units are those of the RMSE, the spectral distance is in dB.
 
     Returns:
         A figure with one axes or two.
@@ -75,13 +75,13 @@ def trade_off(results: pd.DataFrame, variable: str) -> Figure:
     width, height = left + count * PANEL[0] + (count - 1) * between + 0.15, foot + PANEL[1] + head
     figure = Figure(figsize=(width, height), facecolor="white")
     units = results.loc[(results["variable"] == variable) & (results["score"] == DISTORTION), "units"]
-    x_label = name_with_units(score_name(DISTORTION), str(units.iloc[0]))
+    x_label = name_with_units(title_of(DISTORTION), str(units.iloc[0]))
     for i, (drawn, named) in enumerate([(points, points[len(arms) :] if alone else points), (arms, arms)][:count]):
         x = left + i * (PANEL[0] + between)
         ax = figure.add_axes((x / width, foot / height, PANEL[0] / width, PANEL[1] / height))
         _draw(ax, drawn, named, styles)
         ax.set_xlabel(x_label, fontsize=10.5)
-        ax.set_ylabel(f"{score_name(REALISM)} (dB)", fontsize=10.5)
+        ax.set_ylabel(f"{title_of(REALISM)} (dB)", fontsize=10.5)
     if alone:
         _mark(figure.axes[0], figure.axes[1])
     figure.text(
@@ -91,7 +91,7 @@ def trade_off(results: pd.DataFrame, variable: str) -> Figure:
 
 
 def _points(results: pd.DataFrame, variable: str) -> list[Point]:
-    """Arms, then baselines."""
+    """Points of arms, then of baselines."""
     mine = results[(results["variable"] == variable) & results["score"].isin((DISTORTION, REALISM))]
     columns = [name for name in map(str, results.columns) if name.startswith("seed_")]
     out = []
@@ -110,12 +110,12 @@ def _points(results: pd.DataFrame, variable: str) -> list[Point]:
 
 
 def _extent(points: Sequence[Point]) -> Array:
-    """How much room the points take, along x and y."""
+    """Range of the points along x and y."""
     return np.asarray(np.ptp(np.concatenate([[point.mean, *point.seeds] for point in points]), axis=0))
 
 
 def _draw(ax: Axes, points: Sequence[Point], named: Sequence[Point], styles: Any) -> None:
-    """Points with room around them, the corner to aim at, and the labels of some."""
+    """Draw points with a margin around them, an arrow to the better corner, and labels of the named points."""
     tidy(ax)
     for point in points:
         colour, dash = styles[point.name]
@@ -136,7 +136,7 @@ def _draw(ax: Axes, points: Sequence[Point], named: Sequence[Point], styles: Any
 
 
 def _label(ax: Axes, points: Sequence[Point], named: Sequence[Point], styles: Any) -> None:
-    """Write names beside their points; far from them with a line to them."""
+    """Write labels next to their points, with a line where a label is far from its point."""
     panel = 72.0 * np.array(PANEL)
     low, span = np.array([ax.get_xlim()[0], ax.get_ylim()[0]]), np.array([np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())])
     at = [(np.array(point.mean) - low) / span * panel for point in points]
@@ -159,12 +159,12 @@ def _label(ax: Axes, points: Sequence[Point], named: Sequence[Point], styles: An
 
 
 def place(spot: tuple[float, ...], size: tuple[float, float], taken: Sequence[Box], panel: tuple[float, ...]) -> Box:
-    """Find room for a label: the nearest place round its point that is free, else the one that covers least.
+    """Place a label at the nearest free position around its point, or where it covers the least.
 
     Args:
         spot: the point's (x, y).
         size: the label's (width, height).
-        taken: boxes to keep clear of.
+        taken: boxes that it should not cover.
         panel: (width, height) to stay within; all in points, the panel's lower left corner being (0, 0).
 
     Returns:
@@ -195,9 +195,9 @@ def shared_area(a: Box, b: Box) -> float:
 
 
 def _mark(whole: Axes, part: Axes) -> None:
-    """Show in one panel what the other one is of."""
+    """Mark in one panel the part that the other one shows."""
     (left, right), (low, high) = part.get_xlim(), part.get_ylim()
     whole.add_patch(Rectangle((left, low), right - left, high - low, fill=False, edgecolor=GREY, linewidth=0.8))
     whole.annotate(
-        "arms: right", (right, high), xytext=(3, 3), textcoords="offset points", fontsize=LABEL, color=GREY
+        "arms: see the right panel", (right, high), xytext=(3, 3), textcoords="offset points", fontsize=LABEL, color=GREY
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What all figures share: colours, time and degree texts, cell edges, axis dress."""
+"""What all figures share: colours, texts of times and degrees, cell edges, the look of axes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Array = npt.NDArray[Any]
 
 FIXED = {TRUTH: ("#000000", "-"), "bilinear": ("#009E73", "--"), "bicubic": ("#0072B2", "-.")}
 _VERMILION, _PURPLE, _OLIVE, _SKY, _INDIGO, _BROWN = "#D55E00", "#AA4499", "#8A6D00", "#56B4E9", "#332288", "#661100"
-# no two of one dash that a colour-blind reader would mix up, those of FIXED included; tests/test_arms.py measures it
+# colours of one dash, FIXED included, differ for colour-blind readers too, which tests/studies/test_arms.py measures
 OTHERS = (
     (_VERMILION, "-"), (_PURPLE, "-"), (_OLIVE, "--"), (_SKY, "-"), (_INDIGO, "-"), (_VERMILION, ":"), (_PURPLE, ":"),
     (_SKY, ":"), (_INDIGO, ":"), (_OLIVE, "-."), (_PURPLE, "--"), (_INDIGO, "--"), (_SKY, "-."), (_INDIGO, "-."),
     (_BROWN, "-."), (_BROWN, "--"), (_BROWN, ":"),
 )  # fmt: skip
-MARKERS = {"-": "o", "--": "s", "-.": "^", ":": "D"}  # what a dash is where there is no line
+MARKERS = {"-": "o", "--": "s", "-.": "^", ":": "D"}  # markers by dash, for figures without lines
 GREY = "#555555"
 
 
@@ -35,7 +35,7 @@ def time_text(value: Any) -> str:
 
 
 def reading_order(systems: Iterable[Any]) -> list[str]:
-    """Order systems as every figure shows them: truth, interpolations, then the others as they come."""
+    """Order systems as every figure shows them: truth, interpolations, then the others in their given order."""
     names = [str(name) for name in systems]
     return [name for name in FIXED if name in names] + [name for name in names if name not in FIXED]
 
@@ -47,7 +47,8 @@ def system_styles(systems: Sequence[str]) -> dict[str, tuple[str, str]]:
         systems: names, in the order in which they are stored.
 
     Returns:
-        Name to (hex colour, matplotlib line style); no two the same up to 17 systems beside truth and interpolations.
+        Name to (hex colour, matplotlib line style); no two are the same for up to 17 systems that are neither
+            truth nor interpolation.
     """
     others = [name for name in systems if name not in FIXED]
     styles = {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(others)}
@@ -113,7 +114,7 @@ def set_ticks(axis: Any, kind: str, span: float, count: int) -> None:
 
 
 def tidy(ax: Axes, size: float = 10) -> None:
-    """Light frame and grid; sizes set here because ticks are made only when drawn."""
+    """Give axes a light frame and grid; sizes are set here because ticks are created only when drawn."""
     ax.tick_params(labelsize=size, color="#888888", labelcolor="#222222")
     for name, spine in ax.spines.items():
         spine.set_color("#888888")

@@ -1,4 +1,4 @@
-"""Figures of a study: what each arm differs in from the reference, and its training, seed by seed."""
+"""Figures of a study: the difference of each arm from the reference arm, and training curves by arm."""
 
 from __future__ import annotations
 
@@ -15,35 +15,29 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from subgrid.reporting.figures.lines import NothingToDrawError, legend, panels
 from subgrid.reporting.figures.style import FIXED, GREY, MARKERS, Array, system_styles, tidy
 from subgrid.reporting.format_numbers import format_number, name_with_units
+from subgrid.reporting.score_names import title_of
 
-CAPITALS = ("psnr", "ssim", "rmse", "mae", "crps")
-STRETCH = 2.0  # a baseline is drawn where it makes the arms' axis no more than so many times as long
-_SIDES = {True: "{}    better →", False: "←  better    {}", None: "{}    (nearer the best value is better)"}
+STRETCH = 2.0  # a baseline is drawn unless it makes the arms' axis more than so many times as long
+_SIDES = {True: "{}    better →", False: "←  better    {}", None: "{}    (closer to the best value is better)"}
 _PARTS = {"valid": "validation", "train": "training"}
 _MEASURES = {
     "psnr": "PSNR (dB)", "ssim": "SSIM", "rmse": "RMSE (standard deviations)", "mae": "MAE (standard deviations)",
-    "log_spectral_distance": "distance of spectra (dB)", "wasserstein": "distance of values (standard deviations)",
+    "log_spectral_distance": "log spectral distance (dB)", "wasserstein": "Wasserstein distance (standard deviations)",
 }  # fmt: skip
-
-
-def score_name(score: str) -> str:
-    """Write a score as a text does: ``rmse`` becomes ``RMSE``, ``log_spectral_distance`` loses its underscores."""
-    words = score.split("_")
-    return " ".join(word.upper() if word in CAPITALS else word for word in words)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One arm or baseline beside the reference, in one score of one variable.
+    """Difference of one arm or baseline from the reference, in one score of one variable.
 
     Attributes:
-        name: of it.
+        name: of the arm or baseline.
         baseline: whether it has no seeds of its own.
         value: the difference, `nan` where it was not taken.
         lower: end of its interval, `nan` where there is none.
         upper: the other end.
         seeds: difference of each seed to the same seed of the reference, (seed); empty where it was not taken.
-        tied: not significantly different from the reference.
+        tied: whether the difference from the reference is not significant.
         note: why the difference was not taken.
     """
 
@@ -58,52 +52,51 @@ class Row:
 
     @property
     def has_interval(self) -> bool:
-        """Whether there is one."""
+        """Whether the difference has an interval."""
         return bool(np.isfinite(self.lower) and np.isfinite(self.upper))
 
     @property
     def reach(self) -> tuple[float, float]:
-        """Lowest and highest of what is drawn of it."""
+        """Lowest and highest value that is drawn."""
         drawn = np.array([self.value, self.lower, self.upper, *self.seeds])
         return float(np.nanmin(drawn)), float(np.nanmax(drawn))
 
 
 def refusal(note: Any) -> str:
-    """What a note in `results` says beside which seeds failed; empty where it says nothing more."""
-    said = str(note) if isinstance(note, str) else ""
-    return "; ".join(part for part in said.split("; ") if part and not part.startswith("failed: "))
+    """The part of a note in `results` that gives a reason other than failed seeds; empty where there is none."""
+    parts = note.split("; ") if isinstance(note, str) else []
+    return "; ".join(part for part in parts if part and not part.startswith("failed: "))
 
 
 def rows_of(results: pd.DataFrame, variable: str, score: str, reference: str) -> list[Row]:
-    """All arms but the reference, in the study's order, then the baselines; those without this score with a note alone."""
+    """Rows of all other arms in the study's order, then of the baselines; those without this score have a note only."""
     mine = results[(results["variable"] == variable) & (results["score"] == score)]
-    found = {str(row["arm"]): row for row in mine.to_dict("records")}
+    by_arm = {str(row["arm"]): row for row in mine.to_dict("records")}
     columns = [name for name in map(str, results.columns) if name.startswith("seed_")]
-    theirs = np.array([found.get(reference, {}).get(name, np.nan) for name in columns], dtype=np.float64)
-    out = []
+    theirs = np.array([by_arm.get(reference, {}).get(name, np.nan) for name in columns], dtype=np.float64)
+    rows = []
     for name in dict.fromkeys(map(str, results["arm"])):
         if name == reference:
             continue
-        row = found.get(name)
+        row = by_arm.get(name)
         if row is None:
-            out.append(Row(name, name in FIXED, np.nan, np.nan, np.nan, np.zeros(0), False, "no result"))
+            rows.append(Row(name, name in FIXED, np.nan, np.nan, np.nan, np.zeros(0), False, "no result"))
             continue
         baseline = row["num_seeds"] == 0
         ours = np.array([row["mean"] if baseline else row[column] for column in columns], dtype=np.float64)
         value, lower, upper = (float(row[column]) for column in ("difference", "lower", "upper"))
         gaps = (ours - theirs)[np.isfinite(ours - theirs)] if np.isfinite(value) else np.zeros(0)
         why = "" if np.isfinite(value) else refusal(row["note"]) or "no seed in common"
-        out.append(Row(name, baseline, value, lower, upper, gaps, row["significant"] == "no", why))
-    return sorted(out, key=lambda one: one.baseline)
+        rows.append(Row(name, baseline, value, lower, upper, gaps, row["significant"] == "no", why))
+    return sorted(rows, key=lambda row: row.baseline)
 
 
 def differences(results: pd.DataFrame, score: str, reference: str, *, higher_is_better: bool | None = None) -> Figure:
-    """Draw what each arm's score differs from the reference arm's by, a panel a variable and a row an arm.
+    """Draw the difference of each arm's score from the reference arm's, in a panel for each variable and a row for each arm.
 
-    Bars are the intervals over times and seeds, small dots each seed's own difference; a hollow marker has no
-    significant difference from the reference. An arm without interval has its dots alone. Baselines stand
-    under a rule; one that would make the arms' axis more than `STRETCH` times as long is not drawn, its difference written
-    in its row.
+    Bars are the intervals over times and seeds, small dots the differences of single seeds; a hollow marker means no
+    significant difference. An arm without an interval has its dots only. Baselines are below a line; the difference of a
+    baseline that would make the axis more than `STRETCH` times as long is written in its row.
 
     Args:
         results: as `subgrid study` writes them: columns arm, variable, score, units, mean, num_seeds, seed_N, difference,
@@ -139,17 +132,19 @@ def differences(results: pd.DataFrame, score: str, reference: str, *, higher_is_
         ax.set_xlabel(
             _SIDES[higher_is_better].format(name_with_units(f"minus {reference}'s", units[variable])), fontsize=10.5
         )
-    figure.suptitle(
-        f"{score_name(score)}: difference to {reference}", x=0.01, ha="left", fontsize=12, fontweight="bold"
-    )
+    figure.suptitle(f"{title_of(score)}: difference to {reference}", x=0.01, ha="left", fontsize=12, fontweight="bold")
     figure.supxlabel(
-        "bars: intervals, dots: each seed, hollow: no significant difference", x=0.01, ha="left", fontsize=9, color=GREY
+        "bars: intervals, dots: single seeds, hollow: no significant difference",
+        x=0.01,
+        ha="left",
+        fontsize=9,
+        color=GREY,
     )
     return figure
 
 
 def _difference_panel(ax: Axes, rows: list[Row], styles: Mapping[str, tuple[str, str]]) -> None:
-    """One variable's rows, from above, and the names on the axis."""
+    """Draw one variable's rows from top to bottom, with their names on the axis."""
     tidy(ax)
     ax.grid(visible=False, axis="y")
     ax.axvline(0.0, color="#000000", linewidth=1.2, zorder=1)
@@ -159,9 +154,9 @@ def _difference_panel(ax: Axes, rows: list[Row], styles: Mapping[str, tuple[str,
         if row.name in shown:
             _difference_row(ax, at, row, *styles[row.name])
         else:
-            said = row.note or f"{format_number(row.value, digits=3, signed=True)}, beyond this axis"
+            text = row.note or f"{format_number(row.value, digits=3, signed=True)}, beyond this axis"
             ax.annotate(
-                said, (0.01, at), xycoords=("axes fraction", "data"), va="center", color=GREY, fontsize=9,
+                text, (0.01, at), xycoords=("axes fraction", "data"), va="center", color=GREY, fontsize=9,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
             )  # fmt: skip
     arms = sum(not row.baseline for row in rows)
@@ -175,7 +170,7 @@ def _difference_panel(ax: Axes, rows: list[Row], styles: Mapping[str, tuple[str,
 
 
 def _difference_row(ax: Axes, at: float, row: Row, colour: str, dash: str) -> None:
-    """Bar and marker, and the seeds' dots under them."""
+    """Draw bar and marker, and the seeds' dots under them."""
     if row.has_interval:
         ax.plot([row.lower, row.upper], [at, at], color=colour, linewidth=2.2, solid_capstyle="butt", zorder=3)
         face = "white" if row.tied else colour
@@ -186,7 +181,7 @@ def _difference_row(ax: Axes, at: float, row: Row, colour: str, dash: str) -> No
 
 
 def _limits(rows: list[Row]) -> tuple[float, float, set[str]]:
-    """Ends of the axis, and who is within them: the arms, zero, and baselines that do not make it too long."""
+    """Ends of the axis, and the names of the rows within: the arms, and baselines that do not make the axis too long."""
     known = [row for row in rows if np.isfinite(row.value)]
     arms = [row.reach for row in known if not row.baseline]
     low, high = min(0.0, *(a for a, _ in arms)), max(0.0, *(b for _, b in arms))
@@ -200,7 +195,7 @@ def _limits(rows: list[Row]) -> tuple[float, float, set[str]]:
 
 
 def arm_curves(histories: Mapping[str, Mapping[int, pd.DataFrame]], column: str) -> Figure:
-    """Draw one column of the training histories, a line an arm: the mean over its seeds, in a band from least to most.
+    """Draw one column of the training histories: for each arm the mean over its seeds, in a band from lowest to highest.
 
     Args:
         histories: `history.csv` by arm and seed. Of an arm's runs the updates count that all of them measured, so that they
@@ -219,7 +214,7 @@ def arm_curves(histories: Mapping[str, Mapping[int, pd.DataFrame]], column: str)
     for arm, runs in histories.items():
         measured = [_measured(history, column) for history in runs.values()]
         together = pd.concat(
-            [one for one in measured if not one.empty] or [pd.Series(dtype=float)], axis=1, join="inner"
+            [values for values in measured if not values.empty] or [pd.Series(dtype=float)], axis=1, join="inner"
         )
         if together.empty:
             continue
@@ -236,7 +231,7 @@ def arm_curves(histories: Mapping[str, Mapping[int, pd.DataFrame]], column: str)
         ax.axvline(step, color=GREY, linewidth=1.2, linestyle=":", zorder=2)
         ax.annotate(f" {stage}", (step, 0.02), xycoords=("data", "axes fraction"), fontsize=9.5, color=GREY)
     part, _, measure = column.partition("_")
-    ax.set_ylabel(f"{_PARTS.get(part, part)} {_MEASURES.get(measure, score_name(measure))}", fontsize=10.5)
+    ax.set_ylabel(f"{_PARTS.get(part, part)} {_MEASURES.get(measure, title_of(measure))}", fontsize=10.5)
     ax.set_xlabel("updates", fontsize=10.5)
     ax.ticklabel_format(axis="y", useOffset=False)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -246,7 +241,7 @@ def arm_curves(histories: Mapping[str, Mapping[int, pd.DataFrame]], column: str)
 
 
 def _measured(history: pd.DataFrame, column: str) -> pd.Series[float]:
-    """The column over the updates that measured it."""
+    """The column by update, where it was measured."""
     if column not in history:
         return pd.Series(dtype=float)
     return history.set_index("step")[column].dropna().astype(float)

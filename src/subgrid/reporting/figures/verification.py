@@ -1,4 +1,4 @@
-"""Figures of the verification: errors by place, hour and season, quantiles, ranks, and where two systems differ."""
+"""Figures of the verification: errors by cell, hour and season, quantiles, and ranks of the truth among members."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from subgrid.scores.registry import TRUTH
 
 RMSE_COLOURS, SIGN_COLOURS = "magma_r", "RdBu_r"
 BETTER_COLOURS = "BrBG_r"  # green below zero, brown above: not those of the sign of an error
-MARKED = (0.99, 0.5, 0.01, 0.999, 0.001)  # probabilities to name in a figure of quantiles, the first that find room
-ROOM = 0.09  # between their names, as a share of the axis
+MARKED = (0.99, 0.5, 0.01, 0.999, 0.001)  # labelled probabilities in a figure of quantiles, in order of preference
+ROOM = 0.09  # least distance between their labels, as a share of the axis
 LIMITS = f"limit: {ROBUST_PERCENT[1]:g} % of cells"
 
 
@@ -51,8 +51,8 @@ def quantile_quantile(quantiles: xr.Dataset, variable: str) -> Figure:
     top.plot(truth, truth, dash, color=colour, linewidth=2.0, label=TRUTH)
     low.axhline(0.0, color=colour, linewidth=1.0)
     for name, (colour, dash) in system_styles(names).items():
-        made = known.sel(system=name).values
-        for ax, values in ((top, made), (low, made - truth)):
+        own = known.sel(system=name).values
+        for ax, values in ((top, own), (low, own - truth)):
             ax.plot(truth, values, dash, color=colour, linewidth=1.4, marker="o", markersize=3.0, label=name)
     least = 2.0 * float(known.attrs.get("bin_width", 0.0))
     bottom, upper = low.get_ylim()
@@ -67,7 +67,7 @@ def quantile_quantile(quantiles: xr.Dataset, variable: str) -> Figure:
 
 
 def _mark_quantiles(axes: Sequence[Axes], truth: Array, probability: Array) -> None:
-    """Name some probabilities at the truth's quantiles, as many as find room beside one another."""
+    """Label some probabilities at the truth's quantiles, as many as fit without overlap."""
     low, high = axes[-1].get_xlim()
     placed: list[float] = []
     for wanted in MARKED:
@@ -86,13 +86,13 @@ def _mark_quantiles(axes: Sequence[Axes], truth: Array, probability: Array) -> N
 
 
 def error_map(cells: xr.Dataset, variable: str, system: str, baseline: str, *, narrow: bool = False) -> Figure:
-    """Draw where a system errs: its RMSE and a baseline's on one scale, their difference, and the system's bias.
+    """Draw a system's errors by cell: its RMSE and a baseline's on one scale, their difference, and the system's bias.
 
     Args:
         cells: `V_rmse(system, y, x)` and `V_bias(system, y, x)`, with units.
         variable: which `V`.
-        system: the one in question.
-        baseline: the one to compare it with.
+        system: the system.
+        baseline: the interpolation to compare it with.
         narrow: two rows for a phone rather than one.
 
     Returns:
@@ -130,7 +130,7 @@ def error_map(cells: xr.Dataset, variable: str, system: str, baseline: str, *, n
 
 
 def _share_better(gap: Array) -> str:
-    """In how many cells the first of two systems has the lower RMSE."""
+    """Share of the cells in which the first of two systems has the lower RMSE."""
     known = gap[np.isfinite(gap)]
     return f"lower in {100 * np.mean(known < 0):.0f} % of cells" if known.size else "no data"
 
@@ -142,7 +142,7 @@ def error_cycle(cycles: xr.Dataset, variable: str, *, narrow: bool = False) -> F
         cycles: `V_rmse_hour`, `V_bias_hour` (system, hour), `V_rmse_season`, `V_bias_season` (system, season), with units;
             either pair may be absent.
         variable: which `V`.
-        narrow: hours over seasons for a phone rather than beside them.
+        narrow: hours above seasons, for a phone, instead of next to them.
 
     Returns:
         A figure with two axes, RMSE and bias, for each of hour and season.
@@ -171,7 +171,7 @@ def error_cycle(cycles: xr.Dataset, variable: str, *, narrow: bool = False) -> F
 
 
 def _cycle(ax: Axes, errors: xr.DataArray, kind: str) -> None:
-    """Draw (system, hour or season); seasons in their order, evenly spaced."""
+    """Draw errors (system, hour or season); seasons in their order, evenly spaced."""
     tidy(ax)
     values = errors[kind].values
     at = np.arange(values.size) if kind == "season" else np.asarray(values, dtype=np.float64)
@@ -195,7 +195,7 @@ def rank_histogram(ranks: xr.Dataset, variable: str) -> Figure:
         variable: which `V`.
 
     Returns:
-        A figure with one axes; a line marks what each rank has where the truth could be one of the members.
+        A figure with one axes; a line marks the equal share of each rank that a reliable ensemble has.
     """
     shares = ranks[variable].dropna("system", how="all")
     count = shares.sizes["rank"]

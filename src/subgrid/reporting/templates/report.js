@@ -1,24 +1,24 @@
 "use strict";
-// What moves in the page: colours of light and dark, tables that sort, the legend, linked maps. No library but BokehJS.
+// Behaviour of the page: light and dark colours, sortable tables, legends, linked maps. The only library is BokehJS.
 window.subgrid = (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-  const made = (tag, text = "", attributes = {}) => {
+  const createElement = (tag, text = "", attributes = {}) => {
     const element = Object.assign(document.createElement(tag), { textContent: text });
     for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
     return element;
   };
-  const roots = () => (window.Bokeh?.documents ?? []).flatMap((one) => one.roots());
-  const model = (name) => Bokeh.documents.map((one) => one.get_model_by_name(name)).find((one) => one);
-  const number = (value, digits = 4) => (Number.isFinite(value) ? String(Number(value.toPrecision(digits))) : "–").replace("-", "−");
+  const roots = () => (window.Bokeh?.documents ?? []).flatMap((document) => document.roots());
+  const model = (name) => Bokeh.documents.map((document) => document.get_model_by_name(name)).find(Boolean);
+  const number = (value, digits = 4) => (Number.isFinite(value) ? String(Number(value.toPrecision(digits))) : "n/a").replace("-", "−");
 
   // --- light and dark ---------------------------------------------------------------------------
   const page = document.documentElement;
-  const wanted = matchMedia("(prefers-color-scheme: dark)");
-  const dark = () => (page.dataset.theme ? page.dataset.theme === "dark" : wanted.matches);
+  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+  const dark = () => (page.dataset.theme ? page.dataset.theme === "dark" : prefersDark.matches);
   const paint = () => {
     const style = getComputedStyle(page);
     const [ink, soft, rule] = ["--ink", "--soft", "--rule"].map((name) => style.getPropertyValue(name).trim());
-    const set = (one, values) => { for (const [key, value] of Object.entries(values)) if (key in one) one[key] = value; };
+    const set = (model, values) => { for (const [key, value] of Object.entries(values)) if (key in model) model[key] = value; };
     for (const plot of roots()) {
       plot.outline_line_color = rule;
       for (const part of [...plot.below, ...plot.left, ...plot.above, ...plot.right]) {
@@ -28,42 +28,42 @@ window.subgrid = (() => {
         });
       }
       for (const part of plot.center) set(part, { grid_line_color: rule });
-      for (const one of plot.renderers) {
-        if (!one.tags?.includes("ink")) continue;
-        set(one.glyph, { line_color: { value: ink }, text_color: { value: ink } });
+      for (const renderer of plot.renderers) {
+        if (!renderer.tags?.includes("ink")) continue;
+        set(renderer.glyph, { line_color: { value: ink }, text_color: { value: ink } });
       }
     }
   };
   const setUpTheme = () => {
     const button = document.getElementById("theme");
-    const said = () => { button.textContent = dark() ? "Light" : "Dark"; button.setAttribute("aria-label", `Show the page in ${dark() ? "light" : "dark"} colours`); };
-    try { page.dataset.theme = localStorage.getItem("subgrid-theme") ?? ""; } catch { /* a page from a file may have no storage */ }
+    const updateButton = () => { button.textContent = dark() ? "Light" : "Dark"; button.setAttribute("aria-label", `Show the page in ${dark() ? "light" : "dark"} colours`); };
+    try { page.dataset.theme = localStorage.getItem("subgrid-theme") ?? ""; } catch { /* a page opened from a file may have no storage */ }
     button.hidden = false;
-    said();
-    const turn = () => { said(); paint(); };
-    wanted.addEventListener("change", turn);
+    updateButton();
+    const applyTheme = () => { updateButton(); paint(); };
+    prefersDark.addEventListener("change", applyTheme);
     button.addEventListener("click", () => {
       page.dataset.theme = dark() ? "light" : "dark";
-      try { localStorage.setItem("subgrid-theme", page.dataset.theme); } catch { /* then it lasts as long as the page */ }
-      turn();
+      try { localStorage.setItem("subgrid-theme", page.dataset.theme); } catch { /* the choice then lasts as long as the page is open */ }
+      applyTheme();
     });
   };
 
   // --- tables that sort ---------------------------------------------------------------------------
   const sortBy = (table, head) => {
     const column = [...head.parentElement.children].indexOf(head);
-    const up = head.dataset.first !== "yes" || head.getAttribute("aria-sort") === "none"; // best first, at the first click
+    const bestFirst = head.dataset.first !== "yes" || head.getAttribute("aria-sort") === "none"; // at the first click
     for (const other of head.parentElement.children) if (other.hasAttribute("aria-sort")) other.setAttribute("aria-sort", "none");
-    head.dataset.first = up ? "yes" : "no";
-    const best = head.dataset.best; // how numbers run where the best stands first
-    head.setAttribute("aria-sort", best === "other" || up ? best : best === "ascending" ? "descending" : "ascending");
+    head.dataset.first = bestFirst ? "yes" : "no";
+    const best = head.dataset.best; // order of the values where the best is first
+    head.setAttribute("aria-sort", best === "other" || bestFirst ? best : best === "ascending" ? "descending" : "ascending");
     const key = (row) => row.children[column].dataset.key ?? row.children[column].textContent.trim();
     const body = table.tBodies[0];
-    const compare = (one, two) => {
-      const [a, b] = [key(one), key(two)];
-      if (a === "" || b === "") return (a === "") - (b === ""); // what has no value stands last either way
+    const compare = (rowA, rowB) => {
+      const [a, b] = [key(rowA), key(rowB)];
+      if (a === "" || b === "") return (a === "") - (b === ""); // rows without a value are last in either order
       const order = head.dataset.text === undefined ? a - b : a.localeCompare(b);
-      return up ? order : -order;
+      return bestFirst ? order : -order;
     };
     body.append(...[...body.rows].sort(compare));
   };
@@ -73,18 +73,18 @@ window.subgrid = (() => {
     }
   };
 
-  // --- legend: one for all lines and points of a subject --------------------------------------------
+  // --- legends: each shows and hides a system in all lines and points of its group ------------------
   const setUpLegends = () => {
     for (const legend of all(".legend")) {
       for (const button of all("button[data-of]", legend)) {
         button.addEventListener("click", () => {
-          const shown = button.getAttribute("aria-pressed") !== "true";
+          const visible = button.getAttribute("aria-pressed") !== "true";
           for (const twin of all(`.legend[data-key="${legend.dataset.key}"] button`)) {
-            if (twin.dataset.of === button.dataset.of) twin.setAttribute("aria-pressed", String(shown));
+            if (twin.dataset.of === button.dataset.of) twin.setAttribute("aria-pressed", String(visible));
           }
           for (const plot of roots()) {
             if (!plot.name?.startsWith(`${legend.dataset.key}-`)) continue;
-            for (const one of plot.renderers) if (one.tags?.includes(`of:${button.dataset.of}`)) one.visible = shown;
+            for (const renderer of plot.renderers) if (renderer.tags?.includes(`of:${button.dataset.of}`)) renderer.visible = visible;
           }
         });
       }
@@ -97,8 +97,8 @@ window.subgrid = (() => {
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
     return new Uint8Array(await new Response(stream).arrayBuffer());
   };
-  // the inverse of subgrid.figures.packing.pack
-  const unpack = async (text, [rows, columns], [low, step]) => {
+  // the inverse of encode_field in subgrid.reporting.figures.encode_fields
+  const decodeField = async (text, [rows, columns], [low, step]) => {
     const bytes = await inflate(text);
     const count = rows * columns;
     const levels = new Uint16Array(count);
@@ -137,31 +137,31 @@ window.subgrid = (() => {
       this.ranges = ["x", "y"].map((name) => model(`${this.key}-range-${name}`));
       this.cursor = model(`${this.key}-cursor`);
       this.cell = null;
-      this.controls = Object.fromEntries(all("select", root).map((one) => [one.name, one]));
+      this.controls = Object.fromEntries(all("select", root).map((select) => [select.name, select]));
       this.setUp();
     }
 
     setUp() {
       const { variables, systems, first, second } = this.about;
-      const fill = (select, names) => select.replaceChildren(...names.map((name, i) => made("option", name, { value: i })));
-      fill(this.controls.variable, variables.map((one) => (one.long_name && one.long_name !== one.name ? `${one.name}: ${one.long_name}` : one.name)));
-      fill(this.controls.time, variables[0].times.map((one) => one.label));
+      const fill = (select, names) => select.replaceChildren(...names.map((name, i) => createElement("option", name, { value: i })));
+      fill(this.controls.variable, variables.map(({ name, long_name: long }) => (long && long !== name ? `${name}: ${long}` : name)));
+      fill(this.controls.time, variables[0].times.map((time) => time.label));
       fill(this.controls.first, systems);
       fill(this.controls.second, systems);
       this.controls.first.value = systems.indexOf(first);
       this.controls.second.value = systems.indexOf(second);
-      for (const select of Object.values(this.controls)) select.addEventListener("change", () => this.show());
-      const acts = { in: () => this.zoom(0.6), out: () => this.zoom(1 / 0.6), reset: () => this.reset(), pan: (button) => this.allowPan(button) };
-      for (const button of all("button[data-act]", this.root)) button.addEventListener("click", () => acts[button.dataset.act](button));
+      for (const select of Object.values(this.controls)) select.addEventListener("change", () => this.update());
+      const actions = { in: () => this.zoom(0.6), out: () => this.zoom(1 / 0.6), reset: () => this.reset(), pan: (button) => this.allowPan(button) };
+      for (const button of all("button[data-act]", this.root)) button.addEventListener("click", () => actions[button.dataset.act](button));
       this.root.querySelector(".maps").addEventListener("keydown", (event) => this.press(event));
-      if (matchMedia("(pointer: coarse)").matches) { // a finger scrolls the page, unless it is told to move the maps
+      if (matchMedia("(pointer: coarse)").matches) { // a finger scrolls the page unless the reader allows it to drag the maps
         for (const tool of this.panTools()) tool.active = false;
         this.root.querySelector("[data-act='pan']").hidden = false;
       }
     }
 
     panTools() {
-      return roots().filter((one) => one.name?.startsWith(`${this.key}-map-`)).flatMap((one) => one.toolbar.tools.filter((tool) => tool.type === "PanTool"));
+      return roots().filter((plot) => plot.name?.startsWith(`${this.key}-map-`)).flatMap((plot) => plot.toolbar.tools.filter((tool) => tool.type === "PanTool"));
     }
 
     allowPan(button) {
@@ -180,37 +180,37 @@ window.subgrid = (() => {
       if (!this.fields.has(name)) {
         const [text, shape, steps] =
           system === null ? [time.coarse, variable.coarse_shape, variable.coarse_steps] : [time.fields[system], variable.shape, variable.steps];
-        this.fields.set(name, unpack(text, shape, steps));
+        this.fields.set(name, decodeField(text, shape, steps));
       }
       return this.fields.get(name);
     }
 
-    put(name, values, [rows, columns]) {
+    setImage(name, values, [rows, columns]) {
       this.images[name].data = { image: [new this.NDArray(values, [rows, columns])] };
     }
 
-    async show() {
-      const asked = (this.asked = {});
+    async update() {
+      const request = (this.request = {});
       const { variable, time, pair } = this;
-      const [coarse, truth, ...two] = await Promise.all([null, "truth", ...pair].map((name) => this.field(name)));
-      if (this.asked !== asked) return; // the reader has chosen something else meanwhile
-      const [first, second] = two.map((values) => values.map((value, i) => value - truth[i]));
+      const [coarse, truth, ...fields] = await Promise.all([null, "truth", ...pair].map((name) => this.field(name)));
+      if (this.request !== request) return; // the reader has chosen something else meanwhile
+      const [first, second] = fields.map((values) => values.map((value, i) => value - truth[i]));
       const colours = Object.fromEntries(["field", "error", "gain"].map((name) => [name, model(`${this.key}-colours-${name}`)]));
       colours.field.setv({ palette: variable.palette, low: variable.low, high: variable.high });
       for (const name of ["error", "gain"]) colours[name].setv({ low: -variable.error, high: variable.error });
-      this.put("coarse", coarse, variable.coarse_shape);
-      this.put("truth", truth, variable.shape);
-      two.forEach((values, i) => this.put(["first", "second"][i], values, variable.shape));
-      this.put("first-error", first, variable.shape);
-      this.put("second-error", second, variable.shape);
-      this.put("gain", first.map((value, i) => Math.abs(value) - Math.abs(second[i])), variable.shape);
+      this.setImage("coarse", coarse, variable.coarse_shape);
+      this.setImage("truth", truth, variable.shape);
+      fields.forEach((values, i) => this.setImage(["first", "second"][i], values, variable.shape));
+      this.setImage("first-error", first, variable.shape);
+      this.setImage("second-error", second, variable.shape);
+      this.setImage("gain", first.map((value, i) => Math.abs(value) - Math.abs(second[i])), variable.shape);
       this.caption(variable, time, pair);
       this.all = Object.fromEntries(await Promise.all(["truth", ...this.about.systems].map(async (name) => [name, await this.field(name)])));
-      if (this.asked !== asked) return;
+      if (this.request !== request) return;
       this.coarse = coarse;
-      if (this.cell) this.read();
+      if (this.cell) this.fillReadout();
       else {
-        this.move(variable.shape[0] >> 1, variable.shape[1] >> 1);
+        this.moveCursor(variable.shape[0] >> 1, variable.shape[1] >> 1);
         this.row = this.cell[0];
       }
       if (this.row !== undefined) this.profile(this.row);
@@ -219,16 +219,16 @@ window.subgrid = (() => {
 
     caption(variable, time, pair) {
       const unit = variable.units ? ` ${variable.units}` : "";
-      const say = (name, text) => { for (const one of all(`[data-says="${name}"]`, this.root)) one.textContent = text; };
+      const setCaption = (name, text) => { for (const caption of all(`[data-caption="${name}"]`, this.root)) caption.textContent = text; };
       pair.forEach((name, i) => {
-        say(["first", "second"][i], `${name}, RMSE ${number(time.rmse[name])}${unit}`);
-        say(["first-error", "second-error"][i], `${name} − truth`);
+        setCaption(["first", "second"][i], `${name}, RMSE ${number(time.rmse[name])}${unit}`);
+        setCaption(["first-error", "second-error"][i], `${name} − truth`);
       });
-      say("gain", `Green: ${pair[1]} is nearer the truth; purple: ${pair[0]} is`);
-      say("units", `${variable.name}${variable.units ? ` (${variable.units})` : ""}, ${time.label}`);
+      setCaption("gain", `Green: ${pair[1]} is closer to the truth; purple: ${pair[0]} is`);
+      setCaption("units", `${variable.name}${variable.units ? ` (${variable.units})` : ""}, ${time.label}`);
     }
 
-    // --- the cursor, by pointer or by keys
+    // --- the cursor, moved by the pointer or by keys
     point(event, x, y) {
       if (this.frame && event !== "tap") return;
       this.frame = requestAnimationFrame(() => {
@@ -238,37 +238,36 @@ window.subgrid = (() => {
         const at = (value, axis, count) => Math.floor(((value - axis.start) / (axis.end - axis.start)) * count);
         const [j, i] = [at(y, ys, rows), at(x, xs, columns)];
         if (j < 0 || i < 0 || j >= rows || i >= columns) return;
-        this.move(j, i);
+        this.moveCursor(j, i);
         if (event === "tap") this.profile(j);
       });
     }
 
-    leave() { /* the cursor stays where it was, so that its values can be read */ }
-
-    move(j, i) {
+    moveCursor(j, i) {
       this.cell = [j, i];
       const { x, y } = this.about;
       const [rows, columns] = this.variable.shape;
       const centre = (axis, at, count) => axis.start + ((at + 0.5) / count) * (axis.end - axis.start);
       this.cursor.data = { x: [centre(x, i, columns)], y: [centre(y, j, rows)] };
-      this.read();
+      this.fillReadout();
     }
 
-    read() {
-      const out = this.root.querySelector(".readout");
+    fillReadout() {
+      const readout = this.root.querySelector(".readout");
       if (!this.cell || !this.all) return;
       const [j, i] = this.cell;
       const { x, y, systems } = this.about;
       const { shape: [rows, columns], coarse_shape: [coarseRows, coarseColumns] } = this.variable;
       const value = (name) => this.all[name][j * columns + i];
       const coarse = this.coarse[Math.floor((j * coarseRows) / rows) * coarseColumns + Math.floor((i * coarseColumns) / columns)];
-      const line = (name, one, error) => {
-        const row = made("tr");
-        row.append(made("th", name, { scope: "row" }), made("td", number(one)), made("td", error === undefined ? "" : number(error, 3)));
+      const line = (name, shown, error) => {
+        const cells = [createElement("td", number(shown)), createElement("td", error === undefined ? "" : number(error, 3))];
+        const row = createElement("tr");
+        row.append(createElement("th", name, { scope: "row" }), ...cells);
         return row;
       };
-      out.querySelector("caption").textContent = `${degrees(y.centres[j], y.kind)}, ${degrees(x.centres[i], x.kind)}`;
-      out.querySelector("tbody").replaceChildren(
+      readout.querySelector("caption").textContent = `${degrees(y.centres[j], y.kind)}, ${degrees(x.centres[i], x.kind)}`;
+      readout.querySelector("tbody").replaceChildren(
         line("coarse", coarse), line("truth", value("truth")),
         ...systems.map((name) => line(name, value(name), value(name) - value("truth"))),
       );
@@ -278,13 +277,13 @@ window.subgrid = (() => {
       const [rows, columns] = this.variable.shape;
       const step = event.shiftKey ? 10 : 1;
       const moves = { ArrowUp: [step, 0], ArrowDown: [-step, 0], ArrowLeft: [0, -step], ArrowRight: [0, step] };
-      const acts = { "+": () => this.zoom(0.6), "=": () => this.zoom(0.6), "-": () => this.zoom(1 / 0.6), 0: () => this.reset() };
+      const actions = { "+": () => this.zoom(0.6), "=": () => this.zoom(0.6), "-": () => this.zoom(1 / 0.6), 0: () => this.reset() };
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       if (moves[event.key]) {
         const [j, i] = this.cell ?? [rows >> 1, columns >> 1];
-        const hold = (value, count) => Math.min(Math.max(value, 0), count - 1);
-        this.move(hold(j + moves[event.key][0], rows), hold(i + moves[event.key][1], columns));
-      } else if (acts[event.key]) acts[event.key]();
+        const clamp = (value, count) => Math.min(Math.max(value, 0), count - 1);
+        this.moveCursor(clamp(j + moves[event.key][0], rows), clamp(i + moves[event.key][1], columns));
+      } else if (actions[event.key]) actions[event.key]();
       else if (event.key === "Enter" && this.cell) this.profile(this.cell[0]);
       else return;
       event.preventDefault();
@@ -314,19 +313,19 @@ window.subgrid = (() => {
         const source = model(`${this.key}-profile-${this.variable.name}-line-${name}`);
         const values = await this.field(name);
         const y = Float64Array.from(values.subarray(row * columns, (row + 1) * columns));
-        // a large grid has only a part of its columns here
+        // the page may hold only a part of a large grid's columns
         if (source) source.data = { x: Float64Array.from(this.about.x.centres), y };
       }
       const text = `${this.variable.name} along ${degrees(this.about.y.centres[row], this.about.y.kind)}, ${this.time.label}`;
-      for (const one of all(`[data-profile="${this.key}-${this.variable.name}"]`)) one.textContent = text;
+      for (const caption of all(`[data-profile="${this.key}-${this.variable.name}"]`)) caption.textContent = text;
     }
   }
 
-  // Bokeh makes a stop for Tab of each figure, without a name and without a key that it answers to
-  const passBy = () => {
-    const made = roots().map((plot) => Bokeh.index[plot.id]?.canvas_view?.events_el);
-    for (const one of made) one?.removeAttribute("tabindex");
-    if (!made.every(Boolean)) setTimeout(passBy, 100);
+  // Bokeh makes each figure a tab stop, but without a name and without any key that it responds to
+  const removeTabStops = () => {
+    const elements = roots().map((plot) => Bokeh.index[plot.id]?.canvas_view?.events_el);
+    for (const element of elements) element?.removeAttribute("tabindex");
+    if (!elements.every(Boolean)) setTimeout(removeTabStops, 100);
   };
 
   const maps = {};
@@ -336,17 +335,17 @@ window.subgrid = (() => {
     setUpLegends();
     paint();
     for (const root of all(".linked")) {
-      if (!("DecompressionStream" in window)) { root.replaceChildren(made("p", "The maps need a browser of 2023 or later.")); continue; }
-      const one = (maps[root.dataset.key] = new Maps(root));
-      one.show();
+      if (!("DecompressionStream" in window)) { root.replaceChildren(createElement("p", "The maps need a browser from 2023 or later.")); continue; }
+      maps[root.dataset.key] = new Maps(root);
+      maps[root.dataset.key].update();
     }
-    passBy();
+    removeTabStops();
     if (matchMedia("(pointer: coarse)").matches) {
       for (const plot of roots()) for (const tool of plot.toolbar.tools) if (tool.type === "PanTool") tool.active = false;
     }
     page.dataset.started = "yes";
   };
-  const ready = () => (window.Bokeh && Bokeh.documents.length && Bokeh.documents.every((one) => one.roots().length) ? start() : setTimeout(ready, 30));
+  const ready = () => (window.Bokeh && Bokeh.documents.length && Bokeh.documents.every((document) => document.roots().length) ? start() : setTimeout(ready, 30));
   document.addEventListener("DOMContentLoaded", () => (document.querySelector(".plot") ? ready() : start()));
   return { maps };
 })();

@@ -9,17 +9,18 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c $(SUBGRID_CONSTRAINTS)
 STAMPS := pyproject.toml $(SUBGRID_CONSTRAINTS)
 
-.PHONY: help demo test check docs format wheel bench clean
+.PHONY: help demo test check docs reference format wheel bench clean
 
 help:
-	@echo "make demo    set up and run the main job on built-in data, ending with a report"
-	@echo "make test    set up and run every test that needs no network"
-	@echo "make check   lint, format, types, layers"
-	@echo "make docs    build the documentation into site/, without a warning"
-	@echo "make format  let ruff format and mend"
-	@echo "make bench   ratios of speed, each of two things in one run"
-	@echo "make wheel   build the wheel into dist/"
-	@echo "make clean   remove what make made"
+	@echo "make demo       set up and run the main job on built-in data, ending with a report"
+	@echo "make test       set up and run every test that needs no network"
+	@echo "make check      lint, format, types, layers"
+	@echo "make docs       build the documentation into site/"
+	@echo "make reference  write docs/settings.md and docs/commands.md from the code"
+	@echo "make format     format the code and apply ruff's fixes"
+	@echo "make bench      compare speeds, each pair in one run"
+	@echo "make wheel      build the wheel into dist/"
+	@echo "make clean      remove everything that make created"
 
 $(BIN)/python:
 	@echo "making the environment $(VENV)"
@@ -58,6 +59,10 @@ check: $(VENV)/.dev
 docs: $(VENV)/.docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "documentation: site/index.html"
+
+reference: $(VENV)/.dev
+	@$(BIN)/python -m subgrid.settings_reference > docs/settings.md
+	@$(BIN)/python -m subgrid.command_reference > docs/commands.md
 
 format: $(VENV)/.dev
 	@$(BIN)/ruff format .

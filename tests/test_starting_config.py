@@ -64,6 +64,7 @@ def test_levels_and_members_are_chosen_and_listed(tmp_path: Path) -> None:
     text = init(write(fields, tmp_path / "levels.nc"))
     assert data_of(text)["select"] == {"level": 500}
     assert "#   level: 500, 850" in text
+    assert data_of(init(str(tmp_path / "levels.nc"), select={"level": 850}))["select"] == {"level": 850}
     prepare(tomllib.loads(text), out=tmp_path / "store.zarr")
 
 
@@ -151,5 +152,5 @@ def test_nothing_to_train_on_is_refused(tmp_path: Path) -> None:
     static = make_fields(1).isel(valid_time=0, drop=True)
     with pytest.raises(SourceError, match=r"^no variable can be used for training"):
         init(write(static, tmp_path / "static.nc"))
-    with pytest.raises(SourceError, match=r"holds 2 time\(s\); training, validation and test need at least 3\."):
+    with pytest.raises(SourceError, match=r"holds 2 times; training, validation and test need at least 3\."):
         init(write(make_fields(2), tmp_path / "two.nc"))

@@ -109,6 +109,7 @@ def init(
             metavar="N", help="Super-resolution factor (default: 4, 2 or 8, the first that divides the grid).", min=2
         ),
     ] = None,
+    select: Select = None,
     start: Start = None,
     step: Step = None,
 ) -> None:
@@ -124,6 +125,7 @@ def init(
             sources if len(sources) > 1 else sources[0],
             variables=as_names(variables),
             factor=factor,
+            select=as_labels(select),
             start=start,
             step=step,
             progress=progress,

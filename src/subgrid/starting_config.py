@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from subgrid.config_files import flatten, load_recipe
-from subgrid.data.check import check
+from subgrid.data.check import SourceReport, check
 from subgrid.data.grid import spatial_dims
 from subgrid.data.sources.open_source import open_source
 from subgrid.data.splits import SHARES, SPLITS, split_times
@@ -44,6 +44,7 @@ def init(
     *,
     variables: Sequence[str] | None = None,
     factor: int | None = None,
+    select: Mapping[str, Any] | None = None,
     start: str | None = None,
     step: str | None = None,
     progress: Progress = silent,
@@ -58,6 +59,7 @@ def init(
         source: a file, a Zarr folder, a glob, or a list of these.
         variables: names to use; all by default.
         factor: fine cells per coarse cell along an axis, a power of two; by default 4, 2 or 8, the first that divides the grid.
+        select: labels of further dimensions; by default the first label of each.
         start: time of the first field of an .npy file.
         step: time between the fields of an .npy file.
         progress: called with (blocks checked, blocks in all).
@@ -72,35 +74,42 @@ def init(
     """
     if factor is not None and (factor < 2 or factor & (factor - 1)):
         raise ConfigError(f"factor: got {factor}, but the generator of {SYSTEM} needs a power of two: 2, 4, 8, ...")
-    with open_source(source, variables=variables, start=start, step=step) as fine:
-        names = [str(name) for name in fine.data_vars]
-        select, unlabelled = _labels(fine)
-        names = [name for name in names if not unlabelled & {str(dim) for dim in fine[name].dims}]
+    with open_source(source, variables=variables, select=select, start=start, step=step) as fine:
+        chosen, unlabelled = _labels(fine)
+        chosen = {**(select or {}), **chosen}
+        names = [str(name) for name in fine.data_vars if not unlabelled & {str(dim) for dim in fine[name].dims}]
         factor = factor or _fitting_factor(fine)
-        report = check(source, variables=names, select=select, factor=factor, start=start, step=step, progress=progress)
+        report = check(source, variables=names, select=chosen, factor=factor, start=start, step=step, progress=progress)
         for line in report.remarks:
             notify(line)
-        errors = [finding for finding in report.findings if finding.level == "error"]
-        faulty = {name for finding in errors for name in finding.where.split(", ")}
-        usable = [name for name in names if name not in faulty]
+        usable = _usable(names, report)
         timed = [name for name in usable if "valid_time" in fine[name].dims]
-        if not report.usable and not faulty <= set(names):
-            raise SourceError(f"{errors[0].text} {errors[0].fix}".strip())
         if not timed:
-            raise SourceError("no variable can be used for training, as the remarks above say.")
-        settings: dict[str, Any] = {
-            "data.source": source if isinstance(source, str) else _paths(source),
+            raise SourceError("no variable can be used for training; the remarks say why.")
+        paths = source if isinstance(source, str) else _paths(source)
+        static = [name for name in usable if name not in timed]
+        settings = {
+            "data.source": paths,
             "data.variables": timed,
             "data.factor": factor,
-            "data.select": select,
-            "data.static": [name for name in usable if name not in timed],
+            "data.select": chosen,
+            "data.static": static,
+            "data.static_source": paths if static else None,
+            "data.start": start,
+            "data.step": step,
             **_periods(fine["valid_time"]),
         }
-        if settings["data.static"]:
-            settings["data.static_source"] = settings["data.source"]
-        settings |= {"data.start": start, "data.step": step}
-        notes = {"data.variables": [_describe(fine[name]) for name in timed], "data.select": _choices(fine, select)}
+        notes = {"data.variables": [_describe(fine[name]) for name in timed], "data.select": _choices(fine, chosen)}
     return _toml_text({key: value for key, value in settings.items() if value}, notes, report.summary[-2:])
+
+
+def _usable(names: Sequence[str], report: SourceReport) -> list[str]:
+    """The variables without an error; an error of the grid or the times is raised."""
+    errors = [finding for finding in report.findings if finding.level == "error"]
+    faulty = {name for finding in errors for name in finding.where.split(", ")}
+    if not faulty <= set(names):
+        raise SourceError(f"{errors[0].text} {errors[0].fix}".strip())
+    return [name for name in names if name not in faulty]
 
 
 def _paths(source: Path | Sequence[str | Path]) -> str | list[str]:
@@ -125,7 +134,7 @@ def _labels(fine: xr.Dataset) -> tuple[dict[str, Any], set[str]]:
 def _choices(fine: xr.Dataset, select: Mapping[str, Any]) -> list[str]:
     """All labels of the further dimensions."""
     lines = []
-    for dim in select:
+    for dim in (dim for dim in select if dim in fine.dims):
         labels = [str(label) for label in fine[dim].values.tolist()]
         lines.append(f"{dim}: {', '.join(labels[:20])}{', ...' if len(labels) > 20 else ''}")
     return lines
@@ -142,9 +151,8 @@ def _periods(valid_time: xr.DataArray) -> dict[str, Any]:
     """Three periods in the order of time, and a gap between them that leaves each of them enough times."""
     count = valid_time.size
     if count < len(SPLITS):
-        raise SourceError(
-            f"the source holds {count} time(s); training, validation and test need at least {len(SPLITS)}."
-        )
+        times = f"{count} time{'s' if count > 1 else ''}"
+        raise SourceError(f"the source holds {times}; training, validation and test need at least {len(SPLITS)}.")
     texts = [str(text) for text in valid_time.dt.strftime("%Y-%m-%dT%H:%M").values]
     days = _days(valid_time.values[-1] - valid_time.values[0])
     daily = days / (count - 1) >= 1

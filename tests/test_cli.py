@@ -183,8 +183,8 @@ MISTAKES = [
     (("sample", "nowhere", "fields.nc"), "no run directory nowhere."),
     (("study", "nowhere.toml", "--out", "study"), "there is no configuration file nowhere.toml."),
     (("systems", "--jsn"), "No such option: --jsn"),
-    (("demo", "--out", "weather.nc"), "weather.nc is a file; remove it or choose another by --out."),
-    (("demo", "--out", "."), "is not empty; remove it or choose another by --out."),
+    (("demo", "--out", "weather.nc"), "weather.nc is a file; remove it, or choose another folder with --out."),
+    (("demo", "--out", "."), "is not empty; remove it, or choose another folder with --out."),
     (("demo", "--seconds", "0"), "--seconds"),
     (("trian",), "No such command 'trian'. Did you mean 'train'?"),
 ]
@@ -328,5 +328,5 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: p
     assert "16 x 16 -> 64 x 64, factor 4" in said
     assert re.search(r"  srgan's RMSE is .*(below|above|equal to) bi(linear|cubic)'s for t2m", said)
     assert "32 x 32 -> " in said and "128 x 128" in said
-    with pytest.raises(RunError, match="is not empty; remove it or choose another by --out"):
+    with pytest.raises(RunError, match="is not empty; remove it, or choose another folder with --out"):
         quickstart.demo(tmp_path / "new" / "demo")

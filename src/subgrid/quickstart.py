@@ -1,8 +1,10 @@
-"""The whole road on built-in data: simulate, check, prepare, train, evaluate, downscale, report."""
+"""The demo: all steps on simulated weather, from the check of the data to the report."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +35,20 @@ SETTINGS: dict[str, Any] = {
     "train.batch": 8,
     "train.validate_every": 100,
 }
-"""A system small enough for two cores and a minute."""
+"""A system that is small enough to train for a minute on two cores."""
 
 
 def demo(out: str | Path = "demo", *, seconds: float = 75.0, num_times: int = 480, size: int = 128) -> Path:
-    """Run the main job from end to end on simulated weather.
+    """Run all steps on simulated weather: simulate, check, prepare, train, evaluate, downscale and report.
 
     Args:
-        out: folder for everything that is made; must not hold an earlier demo.
-        seconds: of training.
-        num_times: simulated times.
-        size: rows and columns of the simulated fields.
+        out: folder for all files; it must be empty or not exist.
+        seconds: length of the training.
+        num_times: number of simulated times.
+        size: number of rows, and of columns, of the simulated fields.
 
     Returns:
-        The HTML report.
+        The path of the HTML report.
 
     Raises:
         RunError: if `out` is not empty.
@@ -54,7 +56,7 @@ def demo(out: str | Path = "demo", *, seconds: float = 75.0, num_times: int = 48
     folder = Path(out)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise RunError(
-            f"{folder} is {'a file' if folder.is_file() else 'not empty'}; remove it or choose another by --out."
+            f"{folder} is {'a file' if folder.is_file() else 'not empty'}; remove it, or choose another folder with --out."
         )
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -87,7 +89,7 @@ def demo(out: str | Path = "demo", *, seconds: float = 75.0, num_times: int = 48
 
 
 def _larger(weather: Path) -> xr.Dataset:
-    """A few of the demo's own fields, coarsened only by 2: four times the cells that the system trained on."""
+    """The last simulated fields coarsened by 2 instead of 4: a grid with four times the cells of the training."""
     fields = open_source(weather, variables=SETTINGS["data.variables"]).isel(valid_time=slice(-4, None))
     return coarsen(fields.load(), 2).drop_attrs(deep=False)
 
@@ -97,16 +99,9 @@ def _shape(fields: xr.Dataset) -> str:
     return " x ".join(str(n) for n in first.shape[-2:])
 
 
-class _stage:  # noqa: N801
-    """One line when a stage begins and ends, and a bar between."""
-
-    def __init__(self, title: str, began: float) -> None:
-        self._title, self._began, self._tracker = title, began, tracker(title)
-
-    def __enter__(self) -> Progress:
-        return self._tracker.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        self._tracker.__exit__(*error)
-        if error[0] is None:
-            notify(f"[{time.monotonic() - self._began:5.0f} s] {self._title}: done")
+@contextmanager
+def _stage(title: str, began: float) -> Iterator[Progress]:
+    """Show the progress of a stage, and the time since `began` (s, monotonic clock) when it is done."""
+    with tracker(title) as progress:
+        yield progress
+    notify(f"[{time.monotonic() - began:5.0f} s] {title}: done")

@@ -136,7 +136,7 @@ def test_coarse_fields_keep_attributes_dtype_order_and_stay_lazy() -> None:
         (3, "mean", "latitude has 8 cells, not a multiple of factor 3; call crop_to_multiple first."),
         (1, "mean", "factor must be a whole number of at least 2, got 1."),
         (2.0, "mean", "factor must be a whole number of at least 2, got 2.0."),
-        (2, "max", "unknown way to coarsen 'max'; valid: 'mean' (area-weighted), 'bilinear' (the study's)."),
+        (2, "max", "unknown coarsening method 'max'. Valid: 'mean' (area-weighted), 'bilinear' (at the cell centre)."),
     ],
 )
 def test_what_cannot_be_coarsened_is_refused(factor: Any, method: Any, text: str) -> None:
@@ -269,7 +269,7 @@ def test_columns_cropped_from_the_globe_open_the_circle() -> None:
     out, said = crop_to_multiple(grid(np.arange(8) * -1.0, np.arange(360.0)), 7)
     assert out.longitude.values[-1] == 356.0
     assert said is not None
-    assert said.endswith("7 x 357 remain; the longitudes no longer close the circle")
+    assert said.endswith("7 x 357 remain; the longitudes no longer go round the globe")
     assert not is_periodic(out)
     regional = crop_to_multiple(grid(np.arange(8) * -1.0, np.arange(10.0)), 7)[1]
     assert regional is not None
@@ -317,8 +317,8 @@ def test_a_coarsened_grid_nests() -> None:
         (
             lambda coarse: coarse.rename(latitude="grid_latitude", longitude="grid_longitude"),
             (
-                "the coarse grid is ('grid_latitude', 'grid_longitude'), the fine grid ('latitude', 'longitude'); both must "
-                "be of one kind."
+                "the coarse grid is ('grid_latitude', 'grid_longitude'), the fine grid ('latitude', 'longitude'). Regrid one of "
+                "them to the kind of the other."
             ),
         ),
     ],

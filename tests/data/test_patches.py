@@ -15,7 +15,8 @@ from conftest import make_fields
 from subgrid.data.patches import Batch, PatchSampler, patch_shape, stack, static_channels
 from subgrid.data.scaling import Scaling, scaling_of
 from subgrid.data.splits import split_times
-from subgrid.data.store import Store, open_store, write_store
+from subgrid.data.store import Store, open_store
+from subgrid.data.write_store import write_store
 
 FACTOR = 4
 ROWS, COLUMNS = 32, 48

@@ -123,7 +123,7 @@ def test_the_flow_stays_sane(seed: int, degrees: float, days: float) -> None:
     spreads = []
     for _ in range(10):
         flow.advance(days * 8640)
-        spreads.append(flow.look(0.0)[0].std())
+        spreads.append(flow.fields(0.0)[0].std())
     scale = min(sqg.STIRRING_WAVELENGTH, 16 * degrees * METRES_PER_DEGREE)
     expected = (sqg.CASCADE * max(scale, 6 * degrees * METRES_PER_DEGREE)) ** (1 / 3)
     assert 0.5 * expected < min(spreads) <= max(spreads) < 3 * expected
@@ -143,9 +143,9 @@ def test_stirring_and_gradient_are_what_they_say() -> None:
 def test_the_drift_carries_the_pattern_east_and_round() -> None:
     spacing = 30_000.0
     flow = sqg.Flow((32, 36), spacing, 1.5e-5, np.random.SeedSequence(0))
-    here = flow.look(0.0)
-    np.testing.assert_allclose(flow.look(5 * spacing), np.roll(here, 5, axis=-1), atol=1e-4)
-    np.testing.assert_allclose(flow.look(36 * 1000 * spacing), here, atol=1e-3)
+    here = flow.fields(0.0)
+    np.testing.assert_allclose(flow.fields(5 * spacing), np.roll(here, 5, axis=-1), atol=1e-4)
+    np.testing.assert_allclose(flow.fields(36 * 1000 * spacing), here, atol=1e-3)
 
 
 # The fields.

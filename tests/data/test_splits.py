@@ -98,8 +98,8 @@ def test_a_calendar_of_360_days() -> None:
         (
             {"train": ("2020-01-01", "2020-01-05"), "test": ("2020-01-05", "2020-01-08")},
             (
-                "data.train and data.test overlap: 2 time(s) from 2020-01-05 00:00:00 are in both; scores on times that were "
-                "trained on mean nothing. Move one of the periods."
+                "data.train and data.test overlap: 2 time(s) from 2020-01-05 00:00:00 are in both. Move one of the periods: "
+                "scores on training times do not show the skill on new data."
             ),
         ),
         (
@@ -109,15 +109,15 @@ def test_a_calendar_of_360_days() -> None:
                 "test": ("2020-01-07", "2020-01-08"),
             },
             (
-                "data.train and data.valid overlap: 1 time(s) from 2020-01-05 18:00:00 are in both; scores on times that were "
-                "trained on mean nothing. Move one of the periods."
+                "data.train and data.valid overlap: 1 time(s) from 2020-01-05 18:00:00 are in both. Move one of the periods: "
+                "scores on training times do not show the skill on new data."
             ),
         ),
         (
             {"train": ("2019-01-01", "2019-02-01"), "test": ("2020-01-05", "2020-01-08")},
             (
-                "data.train: no data from 2019-01-01 to 2019-02-01; the source holds 40 time(s) from 2020-01-01 00:00:00 to "
-                "2020-01-10 18:00:00."
+                "data.train: there are no times from 2019-01-01 to 2019-02-01; the source holds 40 time(s) from "
+                "2020-01-01 00:00:00 to 2020-01-10 18:00:00."
             ),
         ),
         (
@@ -130,15 +130,15 @@ def test_a_calendar_of_360_days() -> None:
         (
             {"train": ("2020-01-01", "2020-01-05")},
             (
-                "data.test: no period given; give both data.train and data.test as [first, last], or neither for a split "
+                "data.test: the period is missing. Give both data.train and data.test as [first, last], or neither for a split "
                 "70 : 15 : 15."
             ),
         ),
         (
             {"valid": ("2020-01-01", "2020-01-05"), "test": ("2020-01-06", "2020-01-07")},
             (
-                "data.train: no period given; give both data.train and data.test as [first, last], or neither for a split "
-                "70 : 15 : 15."
+                "data.train: the period is missing. Give both data.train and data.test as [first, last], or neither for a "
+                "split 70 : 15 : 15."
             ),
         ),
     ],
@@ -177,7 +177,7 @@ def test_the_gap_reaches_before_and_after_a_block() -> None:
 
 @pytest.mark.parametrize("gap", ["", "soon", "nat", "2", "-2d", "1 month"])
 def test_an_unusable_gap_is_refused(gap: str) -> None:
-    with refused(f"data.gap: cannot use {gap!r}; write a length of time with its unit, such as '2d' or '12h'."):
+    with refused(f"data.gap: {gap!r} is not a length of time. Write a number with a unit, such as '2d' or '12h'."):
         split_times(axis(), {}, gap=gap)
 
 
@@ -188,7 +188,7 @@ def test_no_gap_drops_nothing(gap: str) -> None:
 
 def test_a_gap_that_leaves_nothing_is_refused() -> None:
     with refused(
-        "data.train: no time left for this split: got period automatic, gap 30d, season all; the source holds 40 time(s) "
+        "data.train: no times remain for this split: got period automatic, gap 30d, season all; the source holds 40 time(s) "
         "from 2020-01-01 00:00:00 to 2020-01-10 18:00:00. Widen the period, shorten the gap or add data."
     ):
         split_times(axis(), {}, gap="30d")
@@ -206,10 +206,10 @@ def test_a_season_keeps_its_months_alone(calendar: str | None) -> None:
 
 
 def test_a_season_that_is_not_there_is_refused() -> None:
-    with refused("data.season: no time of JJA in the source; it holds DJF."):
+    with refused("data.season: the source holds no time of JJA; it holds DJF."):
         split_times(axis(), {}, season="JJA")
     with refused(
-        "data.test: no data from 2020-03-01 to 2020-03-05; the source holds 100 time(s) from 2020-01-01 00:00:00 to "
+        "data.test: there are no times from 2020-03-01 to 2020-03-05; the source holds 100 time(s) from 2020-01-01 00:00:00 to "
         "2020-04-09 00:00:00."
     ):
         split_times(
@@ -248,7 +248,7 @@ def test_splits_are_disjoint_sorted_and_apart(
         found = {}
     if not found:  # nothing but the gap can leave a split empty here
         assert gap > 0
-        assert "no time left for this split" in problem
+        assert "no times remain for this split" in problem
         return
     assert set(found) == set(SPLITS)
     for i, name in enumerate(SPLITS):

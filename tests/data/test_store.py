@@ -1,4 +1,4 @@
-"""The training store against direct computation; cut off, resumed, and read by plain xarray."""
+"""The training store against direct computation; interrupted, resumed, and read by plain xarray."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import xarray as xr
 import zarr
 
 from conftest import make_fields
-from subgrid.data import store as module
+from subgrid.data import write_store as module
 from subgrid.data.grid import coarsen
 from subgrid.data.splits import split_times
-from subgrid.data.store import Store, discard_partial, open_store, same_request, write_store
+from subgrid.data.store import Store, open_store, same_request
+from subgrid.data.write_store import discard_partial, write_store
 from subgrid.errors import GridError, RunError, SourceError
 
 FACTOR = 2
@@ -175,13 +176,15 @@ def test_the_fingerprint_is_of_the_values_not_of_the_blocks(tmp_path: Path, monk
 def test_a_constant_variable_is_refused(tmp_path: Path) -> None:
     fields = make_fields(12)
     fields["t2m"][:] = 5.0
-    text = "t2m: constant (5) over the training split; there is nothing to learn. Leave it out."
+    text = (
+        "t2m is constant (5) over the training split. Remove it from data.variables: there is nothing to learn from it."
+    )
     with pytest.raises(SourceError, match=f"^{re.escape(text)}$"):
         write(fields, tmp_path / "s.zarr")
     assert not (tmp_path / "s.zarr").exists()
 
 
-# --- Cut off and gone on with ---
+# --- Interrupted and resumed ---
 
 
 @pytest.mark.parametrize("num_times", [8, 16, 24, 32, 40])
@@ -193,7 +196,7 @@ def test_a_store_cut_off_at_any_block_is_finished_without_reading_again(tmp_path
     with pytest.raises(CutOff):
         write(counting(fields, read), out, progress=cut_after(num_times), **options)
     assert sorted(read) == list(range(num_times))
-    with pytest.raises(RunError, match="Its preparation was cut off: run `subgrid prepare` again, it goes on"):
+    with pytest.raises(RunError, match="Its preparation was interrupted; prepare it again to resume"):
         open_store(out)
     seen: list[tuple[int, int]] = []
     write(counting(fields, read), out, progress=lambda done, total: seen.append((done, total)), **options)
@@ -279,7 +282,7 @@ def test_missing_values_are_refused_and_leave_no_store(
         write(fields, tmp_path / "s.zarr", splits=split_times(fields["valid_time"], {}))
     assert str(caught.value) == (
         f"u10: 2 of 256 values from {span} are missing or infinite, first at {first}. Training needs complete fields: "
-        "choose a period or region without gaps, or fill them first (`subgrid check` shows where they are)."
+        "choose a period or region without gaps, or fill the gaps first (`subgrid check` counts them)."
     )
     assert not (tmp_path / "s.zarr").exists()
     with pytest.raises(RunError):
@@ -295,11 +298,11 @@ def test_missing_values_of_a_coarse_partner_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
-    text = f"{tmp_path} is not a training store (no store.json in it). Make one with `subgrid prepare`."
+    text = f"{tmp_path} is not a training store (no store.json in it). Make one (`subgrid prepare`)."
     with pytest.raises(RunError, match=f"^{re.escape(text)}$"):
         open_store(tmp_path)
     (tmp_path / "store.json").write_text('{"format": 0}')
-    text = f"{tmp_path} has store format 0, this version reads 1; make it again with `subgrid prepare`."
+    text = f"{tmp_path} has store format 0; this version reads 1. Make the store again (`subgrid prepare`)."
     with pytest.raises(RunError, match=f"^{re.escape(text)}$"):
         open_store(tmp_path)
 

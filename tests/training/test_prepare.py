@@ -116,8 +116,8 @@ def test_an_open_data_set_takes_the_place_of_the_source(tmp_path: Path) -> None:
 
 
 def test_an_open_data_set_never_finishes_anothers_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("subgrid.data.store.CHUNK_CELLS", 64)
-    monkeypatch.setattr("subgrid.data.store.BLOCK_BYTES", 4 * 64)
+    monkeypatch.setattr("subgrid.data.write_store.CHUNK_CELLS", 64)
+    monkeypatch.setattr("subgrid.data.write_store.BLOCK_BYTES", 4 * 64)
     settings = {"data": {"variables": ["t2m"], "factor": 2}, "train.patch": 8}
 
     def stop(done: int, total: int) -> None:
@@ -201,7 +201,7 @@ def test_periods_gap_and_season_reach_the_split(settings: dict[str, Any]) -> Non
     periods = {"data.train": ["2020-01-01", "2020-01-06"], "data.test": ["2020-01-08", "2020-01-09"], "data.gap": "2d"}
     meta = open_store(prepare(settings | periods | {"data.valid": ["2020-01-11", "2020-01-12"]})).meta
     assert meta["num_times"] == {"train": 6, "valid": 2, "test": 2}
-    with pytest.raises(ConfigError, match=r"^data\.season: no time of JJA"):
+    with pytest.raises(ConfigError, match=r"^data\.season: the source holds no time of JJA"):
         prepare(settings | {"data.season": "JJA"})
 
 

@@ -29,7 +29,7 @@ FULL_CIRCLE = 360.0  # degrees
 
 
 def spatial_dims(fields: xr.Dataset | xr.DataArray) -> tuple[str, str]:
-    """Name the vertical-on-the-map and the horizontal dimension.
+    """Name the dimensions along y (rows) and x (columns).
 
     Args:
         fields: normalised fields.
@@ -38,14 +38,14 @@ def spatial_dims(fields: xr.Dataset | xr.DataArray) -> tuple[str, str]:
         The pair (y, x), one of `HORIZONTAL`.
 
     Raises:
-        GridError: if no known pair is there.
+        GridError: if the fields have no known pair.
     """
     for y, x in HORIZONTAL:
         if y in fields.dims and x in fields.dims:
             return y, x
     raise GridError(
         f"no horizontal grid: got dimensions {', '.join(map(str, fields.dims))}, expected one of "
-        f"{'; '.join(f'({y}, {x})' for y, x in HORIZONTAL)}. Open the data with subgrid's open_source first."
+        f"{'; '.join(f'({y}, {x})' for y, x in HORIZONTAL)}. Open the data with subgrid.open_source first."
     )
 
 
@@ -98,7 +98,7 @@ def cell_area(fields: xr.Dataset | xr.DataArray) -> Array:
 
 
 def is_periodic(fields: xr.Dataset | xr.DataArray) -> bool:
-    """Whether the longitudes close the circle, so that east of the last column lies the first."""
+    """Whether the longitudes go round the globe, so that the first column follows the last."""
     _, x = spatial_dims(fields)
     if x not in ANGULAR or fields.sizes[x] < 2:
         return False
@@ -115,7 +115,7 @@ def crop_to_multiple(fields: xr.Dataset, factor: int) -> tuple[xr.Dataset, str |
         factor: fine cells per coarse cell along an axis.
 
     Returns:
-        The cropped fields, and a sentence that says what was dropped (None where nothing was).
+        The cropped fields, and a sentence on what was dropped (None where nothing was).
 
     Raises:
         GridError: if an axis holds fewer cells than one coarse cell.
@@ -131,13 +131,13 @@ def crop_to_multiple(fields: xr.Dataset, factor: int) -> tuple[xr.Dataset, str |
     dropped = {d: fields.sizes[d] - n for d, n in keep.items()}
     if not any(dropped.values()):
         return fields, None
-    said = (
+    note = (
         f"{fields.sizes[y]} x {fields.sizes[x]} cells are not a multiple of factor {factor}: dropped {dropped[y]} row(s) at "
         f"the southern edge and {dropped[x]} column(s) at the eastern edge, {keep[y]} x {keep[x]} remain"
     )
     if dropped[x] and is_periodic(fields):
-        said += "; the longitudes no longer close the circle"
-    return fields.isel({d: slice(0, n) for d, n in keep.items()}), said
+        note += "; the longitudes no longer go round the globe"
+    return fields.isel({d: slice(0, n) for d, n in keep.items()}), note
 
 
 def coarsen(fields: xr.Dataset, factor: int, method: Method = "mean") -> xr.Dataset:
@@ -146,8 +146,8 @@ def coarsen(fields: xr.Dataset, factor: int, method: Method = "mean") -> xr.Data
     Args:
         fields: (..., y, x) fine fields whose sizes are multiples of `factor` (see `crop_to_multiple`).
         factor: fine cells per coarse cell along an axis, at least 2.
-        method: `mean`, the area-weighted mean of the factor x factor fine cells, as a coarse model's cell is; or `bilinear`,
-            interpolation at the coarse cell's centre without antialiasing, as the published study did (it reads 4 cells).
+        method: `mean`, the area-weighted mean of the factor x factor fine cells, as the cell of a coarse model; or `bilinear`,
+            interpolation at the centre of the coarse cell from the 4 nearest fine cells, without antialiasing.
 
     Returns:
         (..., y / factor, x / factor) fields, lazy where the input is; units unchanged; coordinates are the means of the
@@ -155,7 +155,7 @@ def coarsen(fields: xr.Dataset, factor: int, method: Method = "mean") -> xr.Data
         fine cell is missing.
 
     Raises:
-        GridError: if the sizes are no multiples, or the method is unknown.
+        GridError: if the sizes are not multiples, or the method is unknown.
     """
     y, x = spatial_dims(fields)
     _check_multiple(fields, factor)
@@ -169,7 +169,9 @@ def coarsen(fields: xr.Dataset, factor: int, method: Method = "mean") -> xr.Data
         middle = [(factor - 1) // 2, factor // 2]
         out = blocks.isel(_row=middle, _column=middle).mean(inside, skipna=False)
     else:
-        raise GridError(f"unknown way to coarsen {method!r}; valid: 'mean' (area-weighted), 'bilinear' (the study's).")
+        raise GridError(
+            f"unknown coarsening method {method!r}. Valid: 'mean' (area-weighted), 'bilinear' (at the cell centre)."
+        )
     for d in (y, x):
         centres = fields[d].values.reshape(-1, factor).mean(1)
         out = out.assign_coords({d: (d, centres, fields[d].attrs)})
@@ -182,7 +184,7 @@ def refine_axis(coordinate: xr.DataArray, factor: int) -> Array:
     """Centres of the fine cells that split each coarse cell evenly.
 
     A coarse cell centred on (or near) a pole is a half cell: where even splitting would put centres beyond 90 degrees, the
-    part of the cell on this side of the pole is split instead.
+    part of the cell up to the pole is split instead.
 
     Args:
         coordinate: (n,) coarse cell centres.
@@ -195,7 +197,7 @@ def refine_axis(coordinate: xr.DataArray, factor: int) -> Array:
     share = (np.arange(factor) + 0.5) / factor
     fine = edges[:-1, None] + np.diff(edges)[:, None] * share
     if coordinate.name in {"latitude", "grid_latitude"}:
-        # Rounding may put a centre that lies on the pole a little beyond it: that is no half cell.
+        # By rounding, a centre on the pole may lie a little beyond it: such a cell is not a half cell.
         slack = 1e-6 * float(np.abs(np.diff(edges)).max())
         beyond = np.any(np.abs(fine) > 90.0 + slack, axis=1, keepdims=True)
         inside = np.clip(edges, -90.0, 90.0)
@@ -230,7 +232,7 @@ def same_axis(a: npt.ArrayLike, b: npt.ArrayLike) -> bool:
 
 
 def check_nesting(coarse: xr.Dataset, fine: xr.Dataset, factor: int) -> None:
-    """Refuse a pair of grids whose cells do not nest exactly.
+    """Check that fine cells nest exactly in coarse cells.
 
     Args:
         coarse: coarse fields.
@@ -242,7 +244,9 @@ def check_nesting(coarse: xr.Dataset, fine: xr.Dataset, factor: int) -> None:
     """
     dims = spatial_dims(coarse)
     if dims != spatial_dims(fine):
-        raise GridError(f"the coarse grid is {dims}, the fine grid {spatial_dims(fine)}; both must be of one kind.")
+        raise GridError(
+            f"the coarse grid is {dims}, the fine grid {spatial_dims(fine)}. Regrid one of them to the kind of the other."
+        )
     for d in dims:
         n, m = coarse.sizes[d], fine.sizes[d]
         if m != n * factor:
@@ -260,7 +264,7 @@ def check_nesting(coarse: xr.Dataset, fine: xr.Dataset, factor: int) -> None:
 
 
 def _check_multiple(fields: xr.Dataset, factor: Any) -> None:
-    """Refuse factors and sizes that do not divide."""
+    """Raise GridError for an invalid factor, and for sizes that are not multiples of it."""
     if not isinstance(factor, int) or factor < 2:
         raise GridError(f"factor must be a whole number of at least 2, got {factor!r}.")
     for d in spatial_dims(fields):

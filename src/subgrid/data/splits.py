@@ -1,4 +1,4 @@
-"""Splits by blocks of time: neighbouring times are nearly equal, so a random split would test on what was trained on."""
+"""Splits by blocks of time: neighbouring times are nearly equal, so a random split would test on training data."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def split_times(
 
     Args:
         valid_time: (n,) sorted times, datetime64 or cftime.
-        periods: first and last time of each split, both included; a date without a time covers the whole day.
-        gap: least time between two splits, such as `2d` or `12h`; times of the earlier-named split (train before valid
-            before test) closer than that to another split are left out.
-        season: keep one season only, one of MAM, JJA, SON, DJF.
+        periods: first and last time of each split, both included; a date without a time of day covers the whole day.
+        gap: least time between two splits, such as `2d` or `12h`. Closer times are removed from the split that is named
+            first in (train, valid, test).
+        season: use one season only: MAM, JJA, SON or DJF.
 
     Returns:
         Positions along `valid_time` by split, each sorted and not empty, disjoint.
@@ -48,29 +48,29 @@ def split_times(
         ConfigError: for a period without data, overlapping periods, an unreadable date or gap.
     """
     index = valid_time.to_index()
-    kept = _season_mask(valid_time, season)
+    in_season = _season_mask(valid_time, season)
     if not any(periods.get(name) for name in SPLITS):
-        found = _by_share(np.flatnonzero(kept))
+        splits = _by_share(np.flatnonzero(in_season))
     else:
-        found = _by_period(index, periods, kept)
-    found = _leave_gap(index, found, gap)
+        splits = _by_period(index, periods, in_season)
+    splits = _with_gap(index, splits, gap)
     for name in SPLITS:
-        if found[name].size == 0:
+        if splits[name].size == 0:
             raise ConfigError(
-                f"data.{name}: no time left for this split: got period {periods.get(name) or 'automatic'}, gap {gap}, season "
-                f"{season or 'all'}; the source holds {_span(index)}. Widen the period, shorten the gap or add data."
+                f"data.{name}: no times remain for this split: got period {periods.get(name) or 'automatic'}, gap {gap}, "
+                f"season {season or 'all'}; the source holds {_span(index)}. Widen the period, shorten the gap or add data."
             )
-    return found
+    return splits
 
 
 def _season_mask(valid_time: xr.DataArray, season: str | None) -> npt.NDArray[np.bool_]:
-    """Which times belong to the season (all where none is asked)."""
+    """Which times belong to the season; all where none is given."""
     if season is None:
         return np.ones(valid_time.size, dtype=bool)
     mask = np.asarray((valid_time.dt.season == season).values, dtype=bool)
     if not mask.any():
-        have = ", ".join(sorted(set(valid_time.dt.season.values.tolist())))
-        raise ConfigError(f"data.season: no time of {season} in the source; it holds {have}.")
+        seasons = ", ".join(sorted(set(valid_time.dt.season.values.tolist())))
+        raise ConfigError(f"data.season: the source holds no time of {season}; it holds {seasons}.")
     return mask
 
 
@@ -87,31 +87,31 @@ def _by_share(positions: Indices) -> dict[str, Indices]:
 
 
 def _by_period(
-    index: pd.Index[Any], periods: Mapping[str, Period | None], kept: npt.NDArray[np.bool_]
+    index: pd.Index[Any], periods: Mapping[str, Period | None], in_season: npt.NDArray[np.bool_]
 ) -> dict[str, Indices]:
-    """Positions inside the given periods."""
+    """Positions inside the periods; checks that these do not overlap."""
     missing = [name for name in ("train", "test") if not periods.get(name)]
     if missing:
         raise ConfigError(
-            f"data.{missing[0]}: no period given; give both data.train and data.test as [first, last], "
+            f"data.{missing[0]}: the period is missing. Give both data.train and data.test as [first, last], "
             "or neither for a split 70 : 15 : 15."
         )
-    found = {name: _inside(index, name, period, kept) for name, period in periods.items() if period}
-    if "valid" not in found:
-        held = max(1, round(VALID_SHARE * found["train"].size))
-        found["train"], found["valid"] = found["train"][:-held], found["train"][-held:]
+    splits = {name: _inside(index, name, period, in_season) for name, period in periods.items() if period}
+    if "valid" not in splits:
+        num_valid = max(1, round(VALID_SHARE * splits["train"].size))
+        splits["train"], splits["valid"] = splits["train"][:-num_valid], splits["train"][-num_valid:]
     for i, first in enumerate(SPLITS):
         for second in SPLITS[i + 1 :]:
-            shared = np.intersect1d(found[first], found[second])
+            shared = np.intersect1d(splits[first], splits[second])
             if shared.size:
                 raise ConfigError(
-                    f"data.{first} and data.{second} overlap: {shared.size} time(s) from {index[shared[0]]} are in both; "
-                    "scores on times that were trained on mean nothing. Move one of the periods."
+                    f"data.{first} and data.{second} overlap: {shared.size} time(s) from {index[shared[0]]} are in both. "
+                    "Move one of the periods: scores on training times do not show the skill on new data."
                 )
-    return found
+    return splits
 
 
-def _inside(index: pd.Index[Any], name: str, period: Period, kept: npt.NDArray[np.bool_]) -> Indices:
+def _inside(index: pd.Index[Any], name: str, period: Period, in_season: npt.NDArray[np.bool_]) -> Indices:
     """Positions between the first and the last time of one period, both included."""
     try:
         positions = np.arange(len(index))[index.slice_indexer(*period)]
@@ -120,36 +120,40 @@ def _inside(index: pd.Index[Any], name: str, period: Period, kept: npt.NDArray[n
             f"data.{name}: cannot read the period {list(period)} as dates of the {_calendar(index)} calendar. Write them "
             "as '2018-10-09' or '2018-10-09T12'."
         ) from error
-    positions = positions[kept[positions]].astype(np.int64)
+    positions = positions[in_season[positions]].astype(np.int64)
     if positions.size == 0:
-        raise ConfigError(f"data.{name}: no data from {period[0]} to {period[1]}; the source holds {_span(index)}.")
+        raise ConfigError(
+            f"data.{name}: there are no times from {period[0]} to {period[1]}; the source holds {_span(index)}."
+        )
     return positions
 
 
-def _leave_gap(index: pd.Index[Any], found: dict[str, Indices], gap: str) -> dict[str, Indices]:
-    """Drop times of a split that lie closer than the gap to a later-named split."""
-    least = _length(gap)
+def _with_gap(index: pd.Index[Any], splits: dict[str, Indices], gap: str) -> dict[str, Indices]:
+    """Drop times of a split that are closer than the gap to a later-named split."""
+    least = _duration(gap)
     if least == pd.Timedelta(0):
-        return found
-    out = dict(found)
+        return splits
+    out = dict(splits)
     for i, name in enumerate(SPLITS):
         for other in SPLITS[i + 1 :]:
-            out[name] = _apart(index, out[name], out[other], least)
+            out[name] = _distant(index, out[name], out[other], least)
     return out
 
 
-def _length(gap: str) -> pd.Timedelta:
-    """A length of time in words; a number alone is refused, as it would count nanoseconds."""
+def _duration(gap: str) -> pd.Timedelta:
+    """Read a length of time; a number without a unit is refused, because pandas would count nanoseconds."""
     least: Any = None
     with contextlib.suppress(ValueError):
-        least = pd.Timedelta(re.sub("(?<![a-z])d(?![a-z])", "D", gap))  # pandas gives up the small d
+        least = pd.Timedelta(re.sub("(?<![a-z])d(?![a-z])", "D", gap))  # pandas deprecates the small d
     bare = gap.strip().lstrip("+-").replace(".", "", 1).isdigit() and float(gap) != 0
     if not isinstance(least, pd.Timedelta) or least < pd.Timedelta(0) or bare:
-        raise ConfigError(f"data.gap: cannot use {gap!r}; write a length of time with its unit, such as '2d' or '12h'.")
+        raise ConfigError(
+            f"data.gap: {gap!r} is not a length of time. Write a number with a unit, such as '2d' or '12h'."
+        )
     return least
 
 
-def _apart(index: pd.Index[Any], positions: Indices, others: Indices, least: Any) -> Indices:
+def _distant(index: pd.Index[Any], positions: Indices, others: Indices, least: Any) -> Indices:
     """Positions whose time differs by at least `least` from every other time (both sorted)."""
     if positions.size == 0 or others.size == 0:
         return positions
@@ -159,8 +163,8 @@ def _apart(index: pd.Index[Any], positions: Indices, others: Indices, least: Any
     before = np.clip(right - 1, 0, others.size - 1)
     after = np.clip(right, 0, others.size - 1)
     far = (abs(times - fixed[before]) >= least) & (abs(times - fixed[after]) >= least)
-    kept: Indices = positions[np.asarray(far, dtype=bool)]
-    return kept
+    distant: Indices = positions[np.asarray(far, dtype=bool)]
+    return distant
 
 
 def _calendar(index: pd.Index[Any]) -> str:
@@ -168,5 +172,5 @@ def _calendar(index: pd.Index[Any]) -> str:
 
 
 def _span(index: pd.Index[Any]) -> str:
-    """First and last time, for a message."""
+    """Number of times, first and last, for a message."""
     return f"{len(index)} time(s) from {index[0]} to {index[-1]}" if len(index) else "no time at all"

@@ -13,7 +13,8 @@ import xarray as xr
 from subgrid.config import Config, DataConfig, load_config
 from subgrid.data.pairs import Pair, open_pair
 from subgrid.data.splits import split_times
-from subgrid.data.store import discard_partial, same_request, write_store
+from subgrid.data.store import same_request
+from subgrid.data.write_store import discard_partial, write_store
 from subgrid.errors import ConfigError, RunError
 from subgrid.io.console import Progress, silent
 

@@ -1,12 +1,12 @@
-"""Weather to try things on without a file: turbulent surface air over made-up mountains, a day and a year.
+"""Simulated surface weather, for use without data files: turbulence over artificial mountains, with a day and a year.
 
 The flow is surface quasi-geostrophic turbulence (`subgrid.data.synthetic.sqg`; Held et al. 1995,
 doi:10.1017/S0022112095000012): eddies, fronts and filaments whose temperature and wind share one spectrum,
-near K^(-5/3). On it lie a meridional gradient, a lapse rate over ridges and a sea, a year and a day by local
+near K^(-5/3). To it are added a meridional gradient, a lapse rate over ridges, a sea, a yearly and a daily cycle by local
 solar time, and near the ground friction, turning, and flow over and along the ridges.
 
-What is simpler than nature: cells are square, the whole flow drifts with a constant steering wind, eddies age
-at `PACE` times the calendar's speed (to keep a year to seconds), and the terrain shapes the fields near the
+Simplifications: cells are square, the whole flow drifts with a constant steering wind, eddies age
+at `PACE` times the speed of the calendar (so that a year takes seconds to simulate), and the terrain shapes the fields near the
 ground but does not act back on the flow.
 """
 
@@ -48,13 +48,13 @@ DESCRIBED = (  # name, units, standard_name, long_name
 
 @dataclass(frozen=True)
 class Terrain:
-    """Made-up ground, each (rows, columns), rows going north.
+    """Artificial terrain, arrays (rows, columns) with rows from south to north.
 
     Attributes:
         height: m, zero at sea.
         land: fraction of the cell that is land.
         slope: gradient of height, (2, rows, columns): eastward, northward.
-        exposure: height above its 150 km surroundings, m.
+        exposure: height above the mean of the surroundings (150 km), m.
     """
 
     height: Real
@@ -63,15 +63,18 @@ class Terrain:
     exposure: Real
 
     def window(self, rows: int, columns: int) -> Terrain:
-        """The southwestern corner."""
+        """Cut out the southwestern corner."""
         parts = (self.height, self.land, self.slope, self.exposure)
         return Terrain(*(part[..., :rows, :columns] for part in parts))
 
 
 def make_terrain(shape: tuple[int, int], spacing: float, seed: np.random.SeedSequence) -> Terrain:
-    """Continents, and on them ranges: the crests of `1 - |red noise|`, drawn out along a random direction.
+    """Make continents with mountain ranges, the crests of `1 - |red noise|`, elongated along a random direction.
 
-    `shape` is of the periodic domain, `spacing` in m.
+    Args:
+        shape: rows and columns of the periodic domain.
+        spacing: side of a cell, m.
+        seed: random seed.
     """
     rng = np.random.default_rng(seed)
     kx = 2 * np.pi * fft.rfftfreq(shape[1], spacing)[None, :]
@@ -104,22 +107,22 @@ def make_terrain(shape: tuple[int, int], spacing: float, seed: np.random.SeedSeq
 
 
 def season(days: float) -> float:
-    """The year's cycle: 1 in midwinter (20 January), -1 in midsummer; `days` since 1 January 2000."""
+    """Yearly cycle: 1 in midwinter (20 January), -1 in midsummer; `days` since 1 January 2000."""
     return math.cos(2 * np.pi * (days - 19) / YEAR_DAYS)
 
 
 def air_temperature(anomaly: Real, terrain: Terrain, latitude: Real, longitude: Real, days: float) -> Real:
-    """Temperature at 2 m, K: gradient, lapse rate, year, day by local solar time, and the eddies' anomaly.
+    """Temperature at 2 m, K: gradient, lapse rate, year, day by local solar time, and anomaly of the eddies.
 
     Args:
-        anomaly: the eddies', K, (rows, columns).
-        terrain: of the same shape.
+        anomaly: temperature anomaly of the eddies, K, (rows, columns).
+        terrain: terrain of the same shape.
         latitude: degrees, (rows,).
         longitude: degrees, (columns,).
-        days: UTC, since 1 January 2000.
+        days: UTC days since 1 January 2000.
     """
     land, winter = terrain.land, season(days)
-    # The sea is a month late and half as far from its mean; its day is all but flat.
+    # The yearly cycle of the sea is a month later and half as large; its daily cycle is almost flat.
     year = -9.0 * land * winter - 5.0 * (1 - land) * season(days - 30)
     hour = 24 * (days % 1) + longitude / 15
     day = (land * (4.5 - 2 * winter) + 0.4 * (1 - land)) * np.cos(2 * np.pi * (hour - 14.5) / 24)
@@ -129,14 +132,14 @@ def air_temperature(anomaly: Real, terrain: Terrain, latitude: Real, longitude: 
 
 
 def wind_at_10m(wind: Real, terrain: Terrain) -> Real:
-    """Geostrophic wind (2, rows, columns) to the wind near the ground, m s-1, by four simple rules.
+    """Convert geostrophic wind (2, rows, columns) to wind near the ground, m s-1, by four simple rules.
 
-    1. Friction leaves 0.75 of it over sea and 0.5 over land;
-    2. and turns it left, toward low pressure, by 15 degrees over sea and 30 over land;
-    3. it speeds up with height above the surroundings, as over hills (after Jackson and Hunt 1975,
-       doi:10.1002/qj.49710143015), by 1 / 2500 per metre between 0.7 and 1.5;
-    4. it loses up to 0.7 of its part across steep slopes and so flows along ranges: the share lost is
-       0.7 q / (1 + q), q = (slope / 0.02)^2.
+    1. Friction reduces the speed to 0.75 over sea and 0.5 over land.
+    2. Friction turns the wind left, toward low pressure, by 15 degrees over sea and 30 over land.
+    3. The speed changes with the height above the surroundings, as over hills (after Jackson and Hunt 1975,
+       doi:10.1002/qj.49710143015), by 1 / 2500 per metre, between 0.7 and 1.5.
+    4. The component across steep slopes is reduced by up to 0.7, so that wind flows along ranges: the share removed
+       is 0.7 q / (1 + q), q = (slope / 0.02)^2.
 
     Friction and turning are rounded textbook values (Wallace and Hobbs 2006, Atmospheric Science, chapter 7);
     rule 4 only mimics blocking.
@@ -146,13 +149,13 @@ def wind_at_10m(wind: Real, terrain: Terrain) -> Real:
     factor = (0.75 - 0.25 * terrain.land) * np.clip(1 + terrain.exposure / 2500, 0.7, 1.5)
     u, v = factor * (u * np.cos(angle) - v * np.sin(angle)), factor * (u * np.sin(angle) + v * np.cos(angle))
     across, along = terrain.slope
-    # 0.7 q / (1 + q) times the projection on the slope's direction, without dividing by a slope of zero.
-    lost = 0.7 * (u * across + v * along) / (0.02**2 + across**2 + along**2)
-    return np.stack([u - lost * across, v - lost * along])
+    # 0.7 q / (1 + q) times the projection on the direction of the slope, without dividing by a slope of zero.
+    reduction = 0.7 * (u * across + v * along) / (0.02**2 + across**2 + along**2)
+    return np.stack([u - reduction * across, v - reduction * along])
 
 
-def _whole(name: str, value: object, low: int, high: int) -> int:
-    """An integer argument in its range, or a SourceError."""
+def _check_integer(name: str, value: object, low: int, high: int) -> int:
+    """Convert an argument to an integer; raise SourceError outside its range."""
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -163,7 +166,7 @@ def _whole(name: str, value: object, low: int, high: int) -> int:
 
 
 def _spacing(spacing_degrees: float, num_latitudes: int, num_longitudes: int) -> float:
-    """A spacing that keeps the grid between 5 and 85 N and within one turn of longitude, or a SourceError."""
+    """Check that the grid lies between 5 and 85 N and within 360 degrees of longitude; raise SourceError otherwise."""
     try:
         spacing = float(spacing_degrees)
     except (TypeError, ValueError):
@@ -172,13 +175,13 @@ def _spacing(spacing_degrees: float, num_latitudes: int, num_longitudes: int) ->
     if not 0.01 <= spacing <= most:
         raise SourceError(
             f"simulate: spacing_degrees is {spacing_degrees!r}; expected 0.01 to {most:.4g} degrees, so that "
-            f"{num_latitudes} x {num_longitudes} cells fit between 5 and 85 N. Take fewer or finer cells."
+            f"{num_latitudes} x {num_longitudes} cells fit between 5 and 85 N. Use fewer or finer cells."
         )
     return spacing
 
 
 def _times(start: str, num_times: int, step_hours: int) -> Times:
-    """Times as datetime64[ns], or a SourceError."""
+    """Make times as datetime64[ns]; raise SourceError outside their range."""
     first: np.datetime64 = np.datetime64("NaT", "s")
     if isinstance(start, str):
         with contextlib.suppress(ValueError):
@@ -193,12 +196,12 @@ def _times(start: str, num_times: int, step_hours: int) -> Times:
 
 
 def _domain(num_cells: int) -> int:
-    """Cells of the periodic domain around a window of `num_cells`: room for an eddy, a length the FFT likes."""
+    """Cells of the periodic domain around a window of `num_cells`: at least 32, a fast length for the FFT."""
     return int(fft.next_fast_len(max(num_cells, 32), True))
 
 
 def _dataset(fields: Real, terrain: Terrain, times: Times, latitude: Real, longitude: Real, seed: int) -> xr.Dataset:
-    """CF dataset from fields (3, time, rows, columns) and terrain, rows going north in, north first out."""
+    """Make a CF dataset, north first, from fields (3, time, rows, columns) and terrain with rows from south to north."""
     plane = ("latitude", "longitude")
     values_of = (*fields, terrain.height, terrain.land)
     variables = {}
@@ -234,46 +237,52 @@ def simulate(
     seed: int = 0,
     progress: Progress = silent,
 ) -> xr.Dataset:
-    """Simulate surface weather; the same arguments give the same arrays on one machine.
+    """Simulate surface weather. The same arguments give the same arrays on one machine.
 
     Args:
         num_times: number of times. A shorter series is the beginning of a longer one.
-        num_latitudes: rows, north first, about 45 N.
+        num_latitudes: rows, north first, centred at 45 N.
         num_longitudes: columns, eastward from 0 E.
-        step_hours: hours from a time to the next; 18 takes in four hours of the day.
-        start: the first time, UTC, ISO 8601.
-        spacing_degrees: side of a cell, in latitude and longitude.
-        seed: of flow and mountains.
-        progress: called with (times done, times in all) after each.
+        step_hours: hours between times; with 18, the times are at four hours of the day.
+        start: first time, UTC, ISO 8601.
+        spacing_degrees: side of a cell in latitude and longitude, degrees.
+        seed: random seed of flow and terrain.
+        progress: called with (times done, times in all).
 
     Returns:
         Dataset, as if from a file: `t2m` (K), `u10`, `v10` (m s-1) with dims (time, latitude, longitude), and
         static `orography` (m), `land_fraction` (1) with dims (latitude, longitude); float32.
 
     Raises:
-        SourceError: for an argument out of its range.
+        SourceError: for an argument outside its range.
     """
-    num_times = _whole("num_times", num_times, 1, 1_000_000)
-    step_hours = _whole("step_hours", step_hours, 1, 8784)
-    rows, columns = _whole("num_latitudes", num_latitudes, 8, 4096), _whole("num_longitudes", num_longitudes, 8, 4096)
-    seed = _whole("seed", seed, 0, 2**63 - 1)
+    num_times = _check_integer("num_times", num_times, 1, 1_000_000)
+    step_hours = _check_integer("step_hours", step_hours, 1, 8784)
+    rows = _check_integer("num_latitudes", num_latitudes, 8, 4096)
+    columns = _check_integer("num_longitudes", num_longitudes, 8, 4096)
+    seed = _check_integer("seed", seed, 0, 2**63 - 1)
     spacing = _spacing(spacing_degrees, rows, columns)
     times = _times(start, num_times, step_hours)
     latitude = CENTRE_LATITUDE + spacing * (np.arange(rows) - (rows - 1) / 2)
     longitude = spacing * np.arange(columns)
     domain = _domain(rows), _domain(columns)
     seeds, metres = np.random.SeedSequence(seed).spawn(2), spacing * METRES_PER_DEGREE
-    ground = make_terrain(domain, metres, seeds[0]).window(rows, columns)
+    terrain = make_terrain(domain, metres, seeds[0]).window(rows, columns)
     flow = Flow(domain, metres, WIND_PER_KELVIN * GRADIENT / METRES_PER_DEGREE, seeds[1])
     fields = np.empty((3, num_times, rows, columns), np.float32)
     days = (times - np.datetime64("2000-01-01", "ns")) / np.timedelta64(1, "D")
     for index, day in enumerate(days):
         if index:
             flow.advance(PACE * 3600.0 * step_hours)
-        storminess = 1 + 0.2 * season(day)
-        eddies = storminess * flow.look(STEERING * 3600.0 * step_hours * index)[:, :rows, :columns]
-        fields[0, index] = air_temperature(eddies[0] / WIND_PER_KELVIN, ground, latitude, longitude, day)
-        eddies[1] += WESTERLY
-        fields[1:, index] = wind_at_10m(eddies[1:], ground)
+        eddies = flow.fields(STEERING * 3600.0 * step_hours * index)[:, :rows, :columns]
+        fields[:, index] = _surface_fields(eddies, terrain, latitude, longitude, day)
         progress(index + 1, num_times)
-    return _dataset(fields, ground, times, latitude, longitude, seed)
+    return _dataset(fields, terrain, times, latitude, longitude, seed)
+
+
+def _surface_fields(eddies: Real, terrain: Terrain, latitude: Real, longitude: Real, days: float) -> Real:
+    """Temperature (K) and wind (m s-1) at one time, (3, rows, columns), from theta and wind of the flow (m s-1)."""
+    eddies = (1 + 0.2 * season(days)) * eddies  # storms are stronger in winter
+    temperature = air_temperature(eddies[0] / WIND_PER_KELVIN, terrain, latitude, longitude, days)
+    eddies[1] += WESTERLY
+    return np.concatenate([temperature[None], wind_at_10m(eddies[1:], terrain)])

@@ -7,7 +7,7 @@ horizontal wavenumber::
     d theta/dt + J(psi, theta) = gamma v + F - r theta - nu (-del^2)^4 theta
 
 so that temperature and wind have one spectrum, near K^(-5/3) in the forward cascade. gamma is the background
-meridional gradient in wind units; F stirs a ring of large scales, white in time, and so fixes the variance
+meridional gradient in wind units; F forces a ring of large scales, white in time, and so sets the variance
 that cascades. Pseudo-spectral, 2/3 rule, fourth-order Runge-Kutta; the linear terms are exact (integrating
 factor).
 
@@ -36,14 +36,14 @@ STABLE = 0.85 * 2.83  # of the Runge-Kutta limit for waves, k U dt
 
 @dataclass(frozen=True)
 class Modes:
-    """Wavenumbers of a doubly periodic grid, cut to the columns the 2/3 rule keeps.
+    """Wavenumbers of a doubly periodic grid, in the columns that the 2/3 rule keeps.
 
     Attributes:
-        shape: (rows, columns) of the grid; rows go north.
+        shape: (rows, columns) of the grid; rows run from south to north.
         spacing: side of a cell, m.
         kx, ky: wavenumber components, rad m-1, shapes (1, m) and (rows, 1).
         k: their length, (rows, m).
-        keep: 1 where the 2/3 rule keeps the mode, else 0; the mean is left out.
+        keep: 1 where the 2/3 rule keeps the mode, else 0; 0 for the mean.
         k_max: the largest kept wavenumber.
     """
 
@@ -57,7 +57,7 @@ class Modes:
 
 
 def grid_modes(shape: tuple[int, int], spacing: float, dtype: npt.DTypeLike = np.float32) -> Modes:
-    """Wavenumbers for a grid of square cells of side `spacing` (m)."""
+    """Make the wavenumbers of a grid of square cells of side `spacing` (m)."""
     rows, columns = shape
     kx = 2 * np.pi * fft.rfftfreq(columns, spacing)[None, : columns // 3 + 1]
     ky = 2 * np.pi * fft.fftfreq(rows, spacing)[:, None]
@@ -69,26 +69,26 @@ def grid_modes(shape: tuple[int, int], spacing: float, dtype: npt.DTypeLike = np
 
 
 def to_grid(modes_of: Complex, columns: int) -> Real:
-    """Fourier coefficients (..., rows, m) to values (..., rows, columns)."""
+    """Transform Fourier coefficients (..., rows, m) to values (..., rows, columns)."""
     field: Real = fft.irfft(fft.ifft(modes_of, axis=-2, norm="forward"), n=columns, axis=-1, norm="forward")
     return field
 
 
 def to_modes(field: Real, num_kept: int) -> Complex:
-    """Values (..., rows, columns) to Fourier coefficients (..., rows, num_kept); a constant gives itself."""
+    """Transform values (..., rows, columns) to Fourier coefficients (..., rows, num_kept); the mean is coefficient 0."""
     half = fft.rfft(field, axis=-1, norm="forward")[..., :num_kept]
     coefficients: Complex = fft.fft(half, axis=-2, norm="forward")
     return coefficients
 
 
 def geostrophic(theta: Complex, modes: Modes) -> tuple[Complex, Complex]:
-    """Wind (u, v) in Fourier space that SQG gives to theta: psi = theta / K, u = -psi_y, v = psi_x."""
+    """Wind (u, v) of theta in Fourier space: psi = theta / K, u = -psi_y, v = psi_x."""
     psi = theta * (modes.keep / np.where(modes.k > 0, modes.k, 1))
     return -1j * modes.ky * psi, 1j * modes.kx * psi
 
 
 def advection(theta: Complex, modes: Modes) -> tuple[Complex, float]:
-    """Give -J(psi, theta) in Fourier space, dealiased, and the largest wind speed (m s-1)."""
+    """Compute -J(psi, theta) in Fourier space, dealiased, and the largest wind speed (m s-1)."""
     fields = to_grid(np.stack([*geostrophic(theta, modes), theta]), modes.shape[1])
     flux = to_modes(fields[:2] * fields[2], theta.shape[-1])
     speed = math.sqrt(float((fields[0] ** 2 + fields[1] ** 2).max()))
@@ -96,10 +96,10 @@ def advection(theta: Complex, modes: Modes) -> tuple[Complex, float]:
 
 
 def step(theta: Complex, modes: Modes, linear: Complex, remaining: float) -> tuple[Complex, float]:
-    """One Runge-Kutta step with the linear terms exact; as long as is stable, at most `remaining` seconds.
+    """Take one stable Runge-Kutta step of at most `remaining` seconds, exact in the linear terms.
 
     Returns:
-        The new theta and the seconds gone by.
+        The new theta and the length of the step in seconds.
     """
     first, speed = advection(theta, modes)
     length = remaining / max(1, math.ceil(remaining * speed * modes.k_max / STABLE))
@@ -113,16 +113,16 @@ def step(theta: Complex, modes: Modes, linear: Complex, remaining: float) -> tup
 
 
 class Flow:
-    """SQG turbulence that is stirred, runs steadily and can be carried forward in time."""
+    """Forced SQG turbulence in a statistically steady state."""
 
     def __init__(self, shape: tuple[int, int], spacing: float, gradient: float, seed: np.random.SeedSequence) -> None:
-        """Set up and spin up for four turnovers of the stirred eddies.
+        """Set up the flow and spin it up for four turnover times of the forced eddies.
 
         Args:
             shape: rows and columns of the periodic domain, at least 32 each.
             spacing: side of a cell, m.
-            gradient: gamma, what theta loses northward, s-1.
-            seed: of the first state and the stirring.
+            gradient: gamma, decrease of theta northward, s-1.
+            seed: random seed of the first state and the forcing.
         """
         self.modes = modes = grid_modes(shape, spacing)
         self._rng = np.random.default_rng(seed)
@@ -143,7 +143,7 @@ class Flow:
         self.advance(4 / eddy_rate)
 
     def _noise(self, seconds: float) -> Complex:
-        """White-in-time stirring over `seconds`: adds 2 CASCADE `seconds` to the variance, on average."""
+        """Forcing over `seconds`, white in time: it adds 2 CASCADE `seconds` to the variance, on average."""
         count = self._ring[0].size
         draw = self._rng.standard_normal((2, count)) * math.sqrt(CASCADE * seconds / (2 * count))
         noise = np.zeros_like(self.theta)
@@ -152,16 +152,16 @@ class Flow:
         return noise
 
     def advance(self, seconds: float) -> None:
-        """Carry the flow forward by `seconds` of eddy time."""
+        """Integrate the flow over `seconds` of eddy time."""
         while seconds > 1e-6:
-            self.theta, gone = step(self.theta, self.modes, self._linear, seconds)
-            self.theta += self._noise(gone)
-            seconds -= gone
+            self.theta, elapsed = step(self.theta, self.modes, self._linear, seconds)
+            self.theta += self._noise(elapsed)
+            seconds -= elapsed
 
-    def look(self, drift: float) -> Real:
-        """Theta, u and v (m s-1), carried `drift` metres east: (3, rows, columns), rows go north."""
-        # Waves round the domain are counted whole: after months of drift the phase is still exact.
+    def fields(self, drift: float) -> Real:
+        """Theta, u and v (m s-1), shifted `drift` metres east: (3, rows, columns), rows from south to north."""
+        # Whole turns round the domain are removed, so that the phase is exact after months of drift.
         turns = drift / (self.modes.shape[1] * self.modes.spacing) % 1
         phase = -2j * np.pi * turns * np.arange(self.theta.shape[1])
-        carried = self.theta * np.exp(phase).astype(np.complex64)
-        return to_grid(np.stack([carried, *geostrophic(carried, self.modes)]), self.modes.shape[1])
+        shifted = self.theta * np.exp(phase).astype(np.complex64)
+        return to_grid(np.stack([shifted, *geostrophic(shifted, self.modes)]), self.modes.shape[1])

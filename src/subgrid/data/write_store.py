@@ -1,0 +1,274 @@
+"""Write a training store block by block, so that an interrupted preparation resumes and memory stays bounded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+import zarr
+
+from subgrid.data.blocks import time_blocks
+from subgrid.data.grid import Method, check_nesting, coarsen, is_periodic, spatial_dims
+from subgrid.data.sources.times import describe_time
+from subgrid.data.splits import SPLITS, Indices
+from subgrid.data.store import FORMAT, partial_folder
+from subgrid.errors import SourceError
+from subgrid.io.atomic import write_json
+from subgrid.io.console import Progress, silent
+
+BLOCK_BYTES = 32 * 2**20  # fine fields in memory at once
+CHUNK_CELLS = 256 * 256  # approximate number of cells of one field in a Zarr chunk
+SPLIT_ATTRS = {
+    "long_name": "split of the training store",
+    "flag_values": [1, 2, 3],
+    "flag_meanings": "train valid test",
+}
+
+
+def write_store(
+    fields: xr.Dataset,
+    out: Path,
+    *,
+    splits: Mapping[str, Indices],
+    factor: int,
+    method: Method = "mean",
+    coarse: xr.Dataset | None = None,
+    static: xr.Dataset | None = None,
+    meta: Mapping[str, Any],
+    progress: Progress = silent,
+) -> Path:
+    """Write paired fields block by block; memory does not grow with the number of times.
+
+    The store is written to a folder next to `out` and renamed when it is complete. An interrupted preparation of the same
+    request resumes with the first block that is missing.
+
+    Args:
+        fields: fine fields (valid_time, y, x), y and x multiples of `factor`.
+        out: folder of the store; a store of another request is replaced.
+        splits: positions along `valid_time` by split (see `split_times`).
+        factor: fine cells per coarse cell along an axis.
+        method: how to coarsen (see `subgrid.data.grid.coarsen`).
+        coarse: coarse fields from a source of their own, on the same times, in whose cells the fine cells nest; None for
+            coarsened fine fields.
+        static: fields (y, x) on the fine grid.
+        meta: facts to store, in JSON types. The same facts, times and grid are the same request.
+        progress: called with (times done, times in all).
+
+    Returns:
+        `out`.
+
+    Raises:
+        SourceError: for missing or infinite values.
+        GridError: if the fine grid does not nest in the grid of `coarse`.
+    """
+    order = np.sort(np.concatenate([splits[name] for name in SPLITS]))
+    fine = _with_split(fields, splits).isel(valid_time=order)
+    if coarse is not None:
+        coarse = coarse.isel(valid_time=order)
+        check_nesting(coarse, fine, factor)
+    partial = partial_folder(out)
+    request = {
+        **meta,
+        "format": FORMAT,
+        "factor": factor,
+        "method": method,
+        "variables": list(map(str, fields.data_vars)),
+    }
+    _write_blocks(partial, fine, coarse, request, progress)
+    if static is not None:
+        static.to_zarr(partial / "static", mode="w", zarr_format=3, consolidated=False)
+    return _finish(partial, out, fine, request)
+
+
+def _with_split(fields: xr.Dataset, splits: Mapping[str, Indices]) -> xr.Dataset:
+    """Add the coordinate `split` along the times: 1 train, 2 valid, 3 test, 0 none of them."""
+    flags = np.zeros(fields.sizes["valid_time"], dtype=np.int8)
+    for number, name in enumerate(SPLITS, start=1):
+        flags[splits[name]] = number
+    return fields.assign_coords(split=("valid_time", flags, SPLIT_ATTRS))
+
+
+def discard_partial(path: Path) -> None:
+    """Remove what an interrupted preparation of the store at `path` has written."""
+    shutil.rmtree(partial_folder(path), ignore_errors=True)
+
+
+def _write_blocks(
+    partial: Path, fine: xr.Dataset, coarse: xr.Dataset | None, request: dict[str, Any], progress: Progress
+) -> None:
+    """Write the blocks of times that are missing."""
+    axes = _axes_digest(fine)
+    done = _resume_at(partial, request, axes)
+    for times in _blocks(fine):
+        if times.stop > done:
+            block = _finite(fine.isel(valid_time=times).load())
+            if coarse is None:
+                small = coarsen(block, request["factor"], request["method"])
+            else:
+                small = _finite(coarse.isel(valid_time=times).load(), "coarse ")
+            if times.start == 0:
+                _create_arrays(partial, block, small, fine.sizes["valid_time"])
+            _write_block(partial / "hr", block, times.start)
+            _write_block(partial / "lr", small, times.start)
+            write_json(partial / "blocks.json", {"request": request, "axes": axes, "done": times.stop})
+        progress(times.stop, fine.sizes["valid_time"])
+
+
+def _blocks(fine: xr.Dataset) -> Iterator[slice]:
+    """Blocks of times of about `BLOCK_BYTES`, in whole chunks, so that no chunk is written twice."""
+    y, x = spatial_dims(fine)
+    bytes_per_time = 4 * fine.sizes[y] * fine.sizes[x] * len(fine.data_vars)
+    return time_blocks(fine.sizes["valid_time"], bytes_per_time, BLOCK_BYTES, multiple=_chunks(fine)["valid_time"])
+
+
+def _chunks(fields: xr.Dataset) -> dict[str, int]:
+    """Chunk sizes: several small fields, or part of a large one, so that a patch is read from one or a few chunks."""
+    y, x = spatial_dims(fields)
+    side = math.isqrt(CHUNK_CELLS)
+    sizes = {d: fields.sizes[d] if fields.sizes[d] <= 2 * side else side for d in (y, x)}
+    times = max(1, CHUNK_CELLS // (sizes[y] * sizes[x]))
+    return {"valid_time": min(times, 32), **sizes}
+
+
+def _finite(block: xr.Dataset, kind: str = "") -> xr.Dataset:
+    """Convert a block to float32; raise SourceError for missing or infinite values."""
+    for name, field in block.data_vars.items():
+        bad = ~np.isfinite(field.values)
+        if bad.any():
+            times = [describe_time(t) for t in block["valid_time"].values]
+            first = times[int(np.argmax(bad.reshape(bad.shape[0], -1).any(1)))]
+            raise SourceError(
+                f"{kind}{name}: {bad.sum()} of {bad.size} values from {times[0]} to {times[-1]} are missing or infinite, first "
+                f"at {first}. Training needs complete fields: choose a period or region without gaps, or fill the gaps first "
+                "(`subgrid check` counts them)."
+            )
+    return block.astype(np.float32)
+
+
+def _create_arrays(partial: Path, hr: xr.Dataset, lr: xr.Dataset, num_times: int) -> None:
+    """Create the arrays of the store, empty, from the first block."""
+    if partial.exists():
+        shutil.rmtree(partial)
+    zarr.create_group(partial)
+    for group, block in (("hr", hr), ("lr", lr)):
+        y, x = spatial_dims(block)
+        root = block.drop_dims("valid_time").assign_coords({d: block[d] for d in (y, x)}).drop_attrs(deep=False)
+        root.to_zarr(partial / group, mode="w", zarr_format=3, consolidated=False)
+        store = zarr.open_group(partial / group, mode="r+")
+        chunks = _chunks(hr)
+        if group == "lr":
+            ratio = hr.sizes[spatial_dims(hr)[0]] // lr.sizes[y]
+            chunks = {"valid_time": chunks["valid_time"], **{d: max(1, chunks[d] // ratio) for d in (y, x)}}
+        for name, field in block.data_vars.items():
+            array = store.create_array(
+                str(name),
+                shape=(num_times, *field.shape[1:]),
+                chunks=tuple(
+                    min(chunks[str(d)], n) for d, n in zip(field.dims, (num_times, *field.shape[1:]), strict=True)
+                ),
+                dtype="float32",
+                dimension_names=[str(d) for d in field.dims],
+                fill_value=float("nan"),
+            )
+            array.attrs.update({k: v for k, v in field.attrs.items() if isinstance(v, str | int | float)})
+
+
+def _write_block(group: Path, block: xr.Dataset, start: int) -> None:
+    """Write one block of times into the arrays that `_create_arrays` made."""
+    store = zarr.open_group(group, mode="r+")
+    for name, field in block.data_vars.items():
+        array = store[str(name)]
+        assert isinstance(array, zarr.Array)
+        array[start : start + field.shape[0]] = field.values
+
+
+def _finish(partial: Path, out: Path, fine: xr.Dataset, request: dict[str, Any]) -> Path:
+    """Write the time axis, then statistics and fingerprint of what is on disk, and rename the folder."""
+    times = fine[["valid_time", "split"]].drop_attrs(deep=False).compute()
+    times = times.drop_vars([c for c in times.coords if c not in {"valid_time", "split"}])
+    for group in ("hr", "lr"):
+        times.to_zarr(partial / group, mode="a", zarr_format=3, consolidated=False)
+    with xr.open_zarr(partial / "hr", consolidated=False, chunks=None) as hr:
+        statistics, fingerprint = _statistics(hr)
+        meta = {
+            **request,
+            "statistics": statistics,
+            "fingerprint": fingerprint,
+            "periodic": is_periodic(hr),
+            "num_times": {name: int((hr["split"].values == i).sum()) for i, name in enumerate(SPLITS, start=1)},
+            "periods": {name: _period(hr, i) for i, name in enumerate(SPLITS, start=1)},
+        }
+    write_json(partial / "store.json", meta)
+    (partial / "blocks.json").unlink(missing_ok=True)
+    old = out.with_name(out.name + ".old")  # a half-removed store could look complete
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        os.replace(out, old)
+    os.replace(partial, out)
+    shutil.rmtree(old, ignore_errors=True)
+    return out
+
+
+def _statistics(hr: xr.Dataset) -> tuple[dict[str, dict[str, Any]], str]:
+    """Mean, standard deviation, minimum and maximum of the training split, and a hash of all fine fields.
+
+    Moments of blocks are merged as in Chan, Golub and LeVeque (1983), doi:10.1080/00031305.1983.10483115, so that a large
+    mean (temperature in K) does not reduce precision.
+    """
+    out: dict[str, dict[str, Any]] = {}
+    whole = hashlib.sha256()
+    for name in sorted(map(str, hr.data_vars)):
+        count, mean, m2, low, high = 0, 0.0, 0.0, math.inf, -math.inf
+        for times in _blocks(hr[[name]]):
+            block: npt.NDArray[np.float32] = hr[name].isel(valid_time=times).values
+            whole.update(np.ascontiguousarray(block).tobytes())
+            train = block[hr["split"].values[times] == 1].astype(np.float64)
+            if train.size == 0:
+                continue
+            n, block_mean = train.size, float(train.mean())
+            delta = block_mean - mean
+            m2 += float(((train - block_mean) ** 2).sum()) + delta**2 * count * n / (count + n)
+            mean += delta * n / (count + n)
+            count += n
+            low, high = min(low, float(train.min())), max(high, float(train.max()))
+        std = math.sqrt(m2 / count)
+        if std == 0.0:
+            raise SourceError(
+                f"{name} is constant ({mean:g}) over the training split. Remove it from data.variables: there is nothing to "
+                "learn from it."
+            )
+        attrs = {key: str(hr[name].attrs.get(key, "")) for key in ("units", "long_name", "standard_name")}
+        out[name] = {"mean": mean, "std": std, "min": low, "max": high, "count": count, **attrs}
+    return out, whole.hexdigest()
+
+
+def _period(hr: xr.Dataset, flag: int) -> list[str]:
+    times = hr["valid_time"].values[hr["split"].values == flag]
+    return [str(times[0]), str(times[-1])]
+
+
+def _axes_digest(fine: xr.Dataset) -> str:
+    """A hash of the times, splits and grid of the blocks."""
+    y, x = spatial_dims(fine)
+    times = ",".join(map(str, fine["valid_time"].values)).encode()
+    parts = [times, *(np.ascontiguousarray(fine[name].values).tobytes() for name in ("split", y, x))]
+    return hashlib.sha256(b"|".join(parts)).hexdigest()
+
+
+def _resume_at(partial: Path, request: Mapping[str, Any], axes: str) -> int:
+    """Number of times already written by an interrupted preparation of the same request."""
+    try:
+        state = json.loads((partial / "blocks.json").read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return 0
+    same = state.get("request") == json.loads(json.dumps(request)) and state.get("axes") == axes
+    return int(state["done"]) if same else 0

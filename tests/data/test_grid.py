@@ -317,8 +317,8 @@ def test_a_coarsened_grid_nests() -> None:
         (
             lambda coarse: coarse.rename(latitude="grid_latitude", longitude="grid_longitude"),
             (
-                "the coarse grid is ('grid_latitude', 'grid_longitude'), the fine grid ('latitude', 'longitude'). Regrid one of "
-                "them to the kind of the other."
+                "the coarse grid is ('grid_latitude', 'grid_longitude'), the fine grid ('latitude', 'longitude'). Regrid one "
+                "of them to the kind of the other."
             ),
         ),
     ],

@@ -19,11 +19,12 @@ from matplotlib.image import NonUniformImage
 from PIL import Image
 
 from report_run import make_history, make_run, make_samples, make_scores, make_spectra
+from subgrid.data.grid import cell_edges
 from subgrid.errors import RunError
 from subgrid.reporting import figures, render, report
 from subgrid.reporting import page as reporting_page
 from subgrid.reporting.evaluated_run import load_evaluated_run
-from subgrid.reporting.figures.style import cell_edges, degrees
+from subgrid.reporting.figures.style import degrees
 from subgrid.reporting.run_facts import evaluation_facts
 from subgrid.reporting.verdict import verdict
 
@@ -825,11 +826,6 @@ def test_degrees_have_a_compass(value: float, kind: str, expected: str) -> None:
 def test_times_of_any_calendar() -> None:
     assert figures.time_text(np.datetime64("2018-10-12T06:00:00", "ns")) == "2018-10-12 06:00"
     assert figures.time_text(cftime.Datetime360Day(2018, 2, 30, 6)) == "2018-02-30 06:00"
-
-
-def test_cell_edges_are_halfway() -> None:
-    assert list(cell_edges(np.array([0.0, 1.0, 3.0]))) == [-0.5, 0.5, 2.0, 4.0]
-    assert list(cell_edges(np.array([5.0]))) == [4.5, 5.5]
 
 
 def test_scores_of_the_fabricated_run_follow_its_skill(samples: xr.Dataset) -> None:

@@ -18,10 +18,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
+from subgrid.data.grid import cell_edges
 from subgrid.reporting.figures.style import (
     GREY,
     Array,
-    cell_edges,
     coordinate,
     reading_order,
     set_ticks,
@@ -120,7 +120,7 @@ def panel_shape(field: xr.DataArray) -> float:
     """Height over width of a panel, held between a strip and a column."""
     y_dim, x_dim = (str(dim) for dim in field.dims[-2:])
     (y, _, kind), (x, _, _) = (coordinate(field, dim, field.sizes[dim]) for dim in (y_dim, x_dim))
-    height, width = np.ptp(cell_edges(y)), np.ptp(cell_edges(x))
+    height, width = float(np.ptp(cell_edges(y))), float(np.ptp(cell_edges(x)))
     height = min(float(height), 180.0) if kind == "latitude" else float(height)
     return float(np.clip(height * (_stretch(y) if kind == "latitude" else 1.0) / float(width), 0.3, 1.8))
 

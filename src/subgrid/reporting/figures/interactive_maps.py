@@ -28,9 +28,10 @@ from bokeh.plotting import figure
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
+from subgrid.data.grid import cell_edges
 from subgrid.reporting.figures.encode_fields import LEVELS, encode_field, steps_for
 from subgrid.reporting.figures.fields import even_scale, field_scale, panel_shape, rmse_at
-from subgrid.reporting.figures.style import cell_edges, coordinate, reading_order, time_text
+from subgrid.reporting.figures.style import coordinate, reading_order, time_text
 from subgrid.reporting.format_numbers import format_units
 from subgrid.scores.registry import TRUTH
 

@@ -78,21 +78,6 @@ def coordinate(data: xr.DataArray, dim: str, cells: int) -> tuple[Array, str, st
     return values, f"{axis} ({units})" if units else axis, "other"
 
 
-def cell_edges(centres: Array) -> Array:
-    """Place cell edges halfway between centres, the outer two by mirroring.
-
-    Args:
-        centres: (n), monotonic.
-
-    Returns:
-        (n + 1) edges in the same direction; a lone cell is one unit wide.
-    """
-    if centres.size == 1:
-        return np.array([centres[0] - 0.5, centres[0] + 0.5])
-    middle = (centres[1:] + centres[:-1]) / 2
-    return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
-
-
 def degrees(value: float, kind: str) -> str:
     """Write ``30°N`` or ``10°W``; a longitude beyond 180 is wrapped."""
     if kind == "longitude":

@@ -26,7 +26,7 @@ from subgrid.data.store import open_store
 from subgrid.errors import ConfigError, GridError, RunError, SubgridError
 from subgrid.io.tensors import load_tensors
 from subgrid.losses import ADVERSARIAL, DISCRIMINATOR_LOSSES, LOSSES
-from subgrid.losses.protocols import ContentLoss
+from subgrid.losses.base import ContentLoss
 from subgrid.models import GENERATORS
 from subgrid.run import load_run, notes_of
 from subgrid.training import step as step_module

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from subgrid.losses.adversarial import Hinge, Minimax, RelativisticAverage, Vanilla
+from subgrid.losses.base import AdversarialLoss, ContentLoss
 from subgrid.losses.perceptual import Perceptual
 from subgrid.losses.pixel import L1, MSE, Charbonnier
-from subgrid.losses.protocols import AdversarialLoss, ContentLoss
 from subgrid.losses.structure import BoxSSIM, GaussianSSIM, GradientDifference, MultiScaleSSIM
 
 LOSSES: dict[str, Callable[..., ContentLoss]] = {

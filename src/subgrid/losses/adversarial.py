@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from subgrid.losses.protocols import AdversarialLoss, Scalar
+from subgrid.losses.base import AdversarialLoss, Scalar
 
 Logits = Float[Tensor, "b *place"]
 MEANS: dict[str, tuple[int, ...]] = {"batch": (0,), "all": (0, 1, 2, 3)}
@@ -35,22 +35,20 @@ class RelativisticAverage(AdversarialLoss):
     Jolicoeur-Martineau 2018, arXiv:1807.00734. Discriminator: half the sum of BCE(real - mean(fake), 1) and
     BCE(fake - mean(real), 0). Generator: the same with the labels exchanged and `real` detached. The factor of one half
     follows BasicSR; the usual weight of 5e-3 assumes it.
+
+    Args:
+        mean: what the means are taken over: `batch` (default), place by place; or `all`, over the batch and all
+            places, as in the published PREGAN.
+        generator_halves: terms of the generator's loss: `both` (default); or `fake`, BCE(fake - mean(real), 1)
+            alone and not halved, as in the published PREGAN. With `fake` no gradient passes through mean(fake).
+
+    Raises:
+        ValueError: for another value.
     """
 
     needs_real = True
 
     def __init__(self, mean: str = "batch", generator_halves: str = "both") -> None:
-        """Build.
-
-        Args:
-            mean: what the means are taken over: `batch` (default), place by place; or `all`, over the batch and all
-                places, as in the published PREGAN.
-            generator_halves: terms of the generator's loss: `both` (default); or `fake`, BCE(fake - mean(real), 1)
-                alone and not halved, as in the published PREGAN. With `fake` no gradient passes through mean(fake).
-
-        Raises:
-            ValueError: for another value.
-        """
         for option, value, choices in (("mean", mean, MEANS), ("generator_halves", generator_halves, HALVES)):
             if value not in choices:
                 raise ValueError(f"{option}: got {value!r}, expected one of {', '.join(choices)}")

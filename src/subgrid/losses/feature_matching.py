@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from subgrid.losses.protocols import Scalar
+from subgrid.losses.base import Scalar
 
 ACTIVATIONS = ("before", "after")
 SLOPE = 0.2  # of the discriminators' LeakyReLU
@@ -20,15 +20,13 @@ class FeatureMatching(nn.Module):
 
     Wang et al. 2018, arXiv:1711.11585, equation 5. Only the generator gets a gradient: the discriminator's weights are
     held fixed, and the features of true fields are detached.
+
+    Args:
+        activation: compare features `before` the activations (default), which are denser, as ESRGAN does in its
+            perceptual loss (Wang et al. 2018, arXiv:1809.00219, section 3.3); or `after` them.
     """
 
     def __init__(self, activation: str = "before") -> None:
-        """Build.
-
-        Args:
-            activation: compare features `before` the activations (default), which are denser, as ESRGAN does in its
-                perceptual loss (Wang et al. 2018, arXiv:1809.00219, section 3.3); or `after` them.
-        """
         super().__init__()
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation: got {activation!r}, expected one of {', '.join(ACTIVATIONS)}")

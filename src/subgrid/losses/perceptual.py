@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from subgrid.errors import nearest
-from subgrid.losses.protocols import ContentLoss, Fields, Scalar
+from subgrid.losses.base import ContentLoss, Fields, Scalar
 from subgrid.losses.structure import check_size
 from subgrid.pretrained import fill, find_weights, read_weights, sha256
 
@@ -58,6 +58,21 @@ class Perceptual(ContentLoss):
     ESRGAN (Wang et al. 2018, arXiv:1809.00219, section 3.3) uses the features of `conv5_4` before the activation, and
     L1. Three variables take the place of red, green and blue. Standardised values from `low` to `high` are mapped to 0
     to 1 without clipping, then normalised with ImageNet's mean and standard deviation. The network is not trained.
+
+    Args:
+        variables: names of the fields' channels, in their order.
+        inputs: three variables, for red, green and blue, such as `["t2m", "u10", "v10"]`; a variable may be
+            repeated.
+        weights: `official` (default: torchvision's VGG19, trained on ImageNet), or the path of such a file.
+        layer: the layer whose features are compared, `conv{stage}_{index}`, from `conv1_1` to `conv5_4` (default).
+            A field needs at least 2^(stage - 1) cells along each side.
+        activation: compare features `before` (default) or `after` that layer's ReLU.
+        ranges: [low, high] of each input, in standard deviations; by default -3 to 3.
+        distance: `l1` (default) or `mse`, the mean over all features.
+
+    Raises:
+        ValueError: for an unknown variable, layer or choice, or a range whose low end is not below its high end.
+        ConfigError: if the weights are missing or are not VGG19's.
     """
 
     def __init__(
@@ -70,23 +85,6 @@ class Perceptual(ContentLoss):
         ranges: Sequence[Sequence[float]] = ((-3.0, 3.0), (-3.0, 3.0), (-3.0, 3.0)),
         distance: str = "l1",
     ) -> None:
-        """Build.
-
-        Args:
-            variables: names of the fields' channels, in their order.
-            inputs: three variables, for red, green and blue, such as `["t2m", "u10", "v10"]`; a variable may be
-                repeated.
-            weights: `official` (default: torchvision's VGG19, trained on ImageNet), or the path of such a file.
-            layer: the layer whose features are compared, `conv{stage}_{index}`, from `conv1_1` to `conv5_4` (default).
-                A field needs at least 2^(stage - 1) cells along each side.
-            activation: compare features `before` (default) or `after` that layer's ReLU.
-            ranges: [low, high] of each input, in standard deviations; by default -3 to 3.
-            distance: `l1` (default) or `mse`, the mean over all features.
-
-        Raises:
-            ValueError: for an unknown variable, layer or choice, or a range whose low end is not below its high end.
-            ConfigError: if the weights are missing or are not VGG19's.
-        """
         super().__init__()
         for option, value, choices in (("activation", activation, ACTIVATIONS), ("distance", distance, DISTANCES)):
             if value not in choices:

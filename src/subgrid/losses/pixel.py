@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from subgrid.losses.protocols import ContentLoss, Fields, Scalar
+from subgrid.losses.base import ContentLoss, Fields, Scalar
 
 
 class L1(ContentLoss):
@@ -25,15 +25,14 @@ class MSE(ContentLoss):
 
 
 class Charbonnier(ContentLoss):
-    """Mean of sqrt(d^2 + eps^2): L1 with a gradient at zero (Charbonnier et al. 1994, doi:10.1109/ICIP.1994.413553)."""
+    """Mean of sqrt(d^2 + eps^2): L1 with a gradient at zero (Charbonnier et al. 1994, doi:10.1109/ICIP.1994.413553).
+
+    Args:
+        eps: the difference, in standard deviations, below which the loss behaves as a squared error; above 0, by
+            default 0.001.
+    """
 
     def __init__(self, eps: float = 1e-3) -> None:
-        """Build.
-
-        Args:
-            eps: the difference, in standard deviations, below which the loss behaves as a squared error; above 0, by
-                default 0.001.
-        """
         super().__init__()
         self.eps = eps
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from subgrid.losses.protocols import ContentLoss, Fields, Scalar
+from subgrid.losses.base import ContentLoss, Fields, Scalar
 
 
 class BoxSSIM(ContentLoss):
@@ -14,16 +14,14 @@ class BoxSSIM(ContentLoss):
 
     SSIM = (2 mx my + C1)(2 sxy + C2) / ((mx^2 + my^2 + C1)(sx + sy + C2)), after Wang et al. 2004,
     doi:10.1109/TIP.2003.819861. As in the study, fields are padded with zeros, which count in the means.
+
+    Args:
+        c1: C1, in standard deviations squared, which limits the effect of the means where both are near zero; above
+            0, by default 0.0001 (0.01^2).
+        c2: C2, likewise for the variances; above 0, by default 0.0009 (0.03^2).
     """
 
     def __init__(self, c1: float = 0.01**2, c2: float = 0.03**2) -> None:
-        """Build.
-
-        Args:
-            c1: C1, in standard deviations squared, which limits the effect of the means where both are near zero; above
-                0, by default 0.0001 (0.01^2).
-            c2: C2, likewise for the variances; above 0, by default 0.0009 (0.03^2).
-        """
         super().__init__()
         self.c1, self.c2 = c1, c2
 
@@ -43,17 +41,15 @@ class GaussianSSIM(ContentLoss):
     """One minus SSIM in the standard form, with a Gaussian window and no padding.
 
     Wang et al. 2004, doi:10.1109/TIP.2003.819861.
+
+    Args:
+        data_range: range of the fields, in standard deviations, which sets C1 = (0.01 data_range)^2 and
+            C2 = (0.03 data_range)^2; above 0, by default 6.
+        sigma: standard deviation of the Gaussian window, in fine cells; above 0, by default 1.5.
+        window: width of the window, in fine cells, and the smallest height and width of a field; by default 11.
     """
 
     def __init__(self, data_range: float = 6.0, sigma: float = 1.5, window: int = 11) -> None:
-        """Build.
-
-        Args:
-            data_range: range of the fields, in standard deviations, which sets C1 = (0.01 data_range)^2 and
-                C2 = (0.03 data_range)^2; above 0, by default 6.
-            sigma: standard deviation of the Gaussian window, in fine cells; above 0, by default 1.5.
-            window: width of the window, in fine cells, and the smallest height and width of a field; by default 11.
-        """
         super().__init__()
         self.data_range, self.window = data_range, window
         self.kernel: Tensor
@@ -72,20 +68,18 @@ class MultiScaleSSIM(ContentLoss):
     Five scales with a window of 11 cells need 176 cells; a field of 64 cells has room for three (64, 32, 16).
     `scale_weights` gives the weights of the scales that fit, which are scaled to a sum of one. Negative contrast terms
     are replaced by a small positive number, which keeps the power and its gradient finite.
+
+    Args:
+        data_range: range of the fields, in standard deviations, which sets C1 = (0.01 data_range)^2 and
+            C2 = (0.03 data_range)^2; above 0, by default 6.
+        sigma: standard deviation of the Gaussian window, in cells of each scale; above 0, by default 1.5.
+        window: width of the window, in cells of each scale, and the smallest height and width of a field; by
+            default 11. A narrower window lets more scales fit.
     """
 
     WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
     def __init__(self, data_range: float = 6.0, sigma: float = 1.5, window: int = 11) -> None:
-        """Build.
-
-        Args:
-            data_range: range of the fields, in standard deviations, which sets C1 = (0.01 data_range)^2 and
-                C2 = (0.03 data_range)^2; above 0, by default 6.
-            sigma: standard deviation of the Gaussian window, in cells of each scale; above 0, by default 1.5.
-            window: width of the window, in cells of each scale, and the smallest height and width of a field; by
-                default 11. A narrower window lets more scales fit.
-        """
         super().__init__()
         self.data_range, self.window = data_range, window
         self.kernel: Tensor

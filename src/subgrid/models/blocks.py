@@ -1,4 +1,4 @@
-"""Parts that several generators share."""
+"""Layers and functions that several generators share."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
+
+from subgrid.models.protocols import Features
 
 NORMS = ("batch", "none")
 HEADS = ("tanh", "linear")
-BASES = ("none", "bilinear", "bicubic")
+RESIDUALS = ("none", "bilinear", "bicubic")
 ATTENTIONS = ("none", "se")
 
 
-def resize(fields: Tensor, factor: int, mode: str) -> Tensor:
-    """Interpolate to a grid `factor` times finer, cell centres to cell centres; edge values are repeated beyond the edge.
+def resize(fields: Float[Tensor, "b c h w"], factor: int, mode: str) -> Float[Tensor, "b c {factor}*h {factor}*w"]:
+    """Interpolate between cell centres to a grid `factor` times finer; values at the edge are repeated beyond it.
 
     Args:
         fields: (b, c, h, w).
@@ -28,8 +31,10 @@ def resize(fields: Tensor, factor: int, mode: str) -> Tensor:
     return F.interpolate(fields.float(), scale_factor=factor, mode=mode, align_corners=False)
 
 
-def with_static(lr: Tensor, static: Tensor | None, factor: int) -> Tensor:
-    """Put fine static channels beside coarse ones, each block of fine cells as channels, so that nothing is averaged away.
+def with_static(
+    lr: Float[Tensor, "b c h w"], static: Float[Tensor, "b s {factor}*h {factor}*w"] | None, factor: int
+) -> Float[Tensor, "b c_all h w"]:
+    """Append fine static fields to coarse ones: each block of fine cells becomes channels, so that no detail is lost.
 
     Args:
         lr: (b, c, h, w).
@@ -51,17 +56,17 @@ class ResidualBlock(nn.Module):
         super().__init__()
         check_choice("attention", attention, ATTENTIONS)
         first, second = (convolution(features, features, norm, dilation=dilation) for _ in range(2))
-        weighed = [ChannelAttention(features)] if attention == "se" else []
-        self.layers = nn.Sequential(*first, nn.PReLU(), *second, *weighed)
+        weighting = [ChannelAttention(features)] if attention == "se" else []
+        self.layers = nn.Sequential(*first, nn.PReLU(), *second, *weighting)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(b, f, h, w) to the same."""
+    def forward(self, x: Features) -> Features:
+        """Return features of the same shape."""
         out: Tensor = x + self.layers(x)
         return out
 
 
 class ChannelAttention(nn.Module):
-    """Squeeze and excitation: each channel is weighed by what its mean says of all (Hu et al. 2018, arXiv:1709.01507)."""
+    """Squeeze and excitation: weights of the channels, computed from their means (Hu et al. 2018, arXiv:1709.01507)."""
 
     def __init__(self, features: int, reduction: int = 16) -> None:
         super().__init__()
@@ -74,28 +79,28 @@ class ChannelAttention(nn.Module):
             nn.Sigmoid(),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(b, f, h, w) to the same."""
+    def forward(self, x: Features) -> Features:
+        """Return features of the same shape."""
         out: Tensor = x * self.weigh(x)
         return out
 
 
 class MultiScale(nn.Module):
-    """3x3, 5x5 and 7x7 convolutions side by side, brought back to the width by a 1x1, added to the input."""
+    """3x3, 5x5 and 7x7 convolutions in parallel, combined by a 1x1 convolution and added to the input."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
         self.scales = nn.ModuleList(nn.Conv2d(features, features, k, padding=k // 2) for k in (3, 5, 7))
         self.fuse = nn.Conv2d(3 * features, features, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(b, f, h, w) to the same."""
+    def forward(self, x: Features) -> Features:
+        """Return features of the same shape."""
         out: Tensor = x + self.fuse(torch.cat([scale(x) for scale in self.scales], 1))
         return out
 
 
 class Upsampler(nn.Sequential):
-    """A convolution to four times the channels, PixelShuffle and an activation for each doubling of the grid."""
+    """For each doubling of the grid: a convolution to four times the channels, PixelShuffle and an activation."""
 
     def __init__(self, features: int, steps: int, activation: Callable[[], nn.Module]) -> None:
         layers: list[nn.Module] = []
@@ -105,51 +110,51 @@ class Upsampler(nn.Sequential):
 
 
 def convolution(channels_in: int, channels_out: int, norm: str, kernel: int = 3, dilation: int = 1) -> list[nn.Module]:
-    """A same-size convolution, with BatchNorm behind it where `norm` says `batch`."""
+    """Return a convolution that keeps the size, followed by BatchNorm where `norm` is `batch`."""
     pad = dilation * (kernel // 2)
     first = nn.Conv2d(channels_in, channels_out, kernel, padding=pad, dilation=dilation)
     return [first, *norm_layers(norm, channels_out)]
 
 
 def norm_layers(norm: str, channels: int) -> list[nn.Module]:
-    """BatchNorm where `norm` says `batch`, nothing where it says `none`."""
+    """Return BatchNorm where `norm` is `batch`, and no layer where it is `none`."""
     check_choice("norm", norm, NORMS)
     return [nn.BatchNorm2d(channels)] if norm == "batch" else []
 
 
-def squasher(head: str) -> nn.Module:
-    """What the output passes last: `tanh`, or nothing."""
+def output_activation(head: str) -> nn.Module:
+    """Return the activation of the output: `tanh`, or none for `linear`."""
     check_choice("head", head, HEADS)
     return nn.Tanh() if head == "tanh" else nn.Identity()
 
 
-def start_at_base(head: nn.Conv2d | nn.ConvTranspose2d, base: str, channels_in: int, channels_out: int) -> None:
-    """Start the last layer at zero where an interpolation is added, so that training starts from the interpolation."""
-    check_choice("base", base, BASES)
-    if base == "none":
+def zero_init_head(head: nn.Conv2d | nn.ConvTranspose2d, residual: str, channels_in: int, channels_out: int) -> None:
+    """Set the last layer to zero where its output is added to an interpolation, so that training starts from that."""
+    check_choice("residual", residual, RESIDUALS)
+    if residual == "none":
         return
     if channels_in != channels_out:
         raise ValueError(
-            f"base {base!r} adds the input to the output: got {channels_in} channels in, {channels_out} out"
+            f"residual {residual!r} adds the input to the output: got {channels_in} channels in, {channels_out} out"
         )
     nn.init.zeros_(head.weight)
     assert head.bias is not None
     nn.init.zeros_(head.bias)
 
 
-def add_base(out: Tensor, lr: Tensor, factor: int, base: str) -> Tensor:
-    """The output in float32, with the interpolated input added where `base` names an interpolation."""
-    return out.float() if base == "none" else out.float() + resize(lr, factor, base)
+def add_interpolation(out: Tensor, lr: Tensor, factor: int, residual: str) -> Tensor:
+    """Return the output in float32, added to the interpolated input where `residual` names an interpolation."""
+    return out.float() if residual == "none" else out.float() + resize(lr, factor, residual)
 
 
 def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a word that is none of the choices."""
+    """Raise a ValueError for a value that is none of the choices."""
     if value not in choices:
         raise ValueError(f"{option}: got {value!r}, expected one of {', '.join(choices)}")
 
 
 def doublings(factor: int) -> int:
-    """How many doublings make the factor."""
+    """Return the number of doublings that give the factor."""
     steps = factor.bit_length() - 1
     if factor != 1 << steps or factor < 2:
         raise ValueError(f"factor: got {factor}, this generator doubles the grid and needs 2, 4, 8, ...")

@@ -1,20 +1,32 @@
-"""The unconditional generator: noise to fields (Radford et al. 2016, arXiv:1511.06434)."""
+"""The generator from noise to fields (Radford et al. 2016, arXiv:1511.06434)."""
 
 from __future__ import annotations
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from subgrid.models.blocks import norm_layers, squasher
+from subgrid.models.blocks import norm_layers, output_activation
+from subgrid.models.protocols import Fields, NoiseGenerator
 
 DOUBLINGS = 4
 WIDEST = 8  # times the finest grid's channels
 
 
-class DCGAN(nn.Module):
-    """A noise vector to a field: projected to a sixteenth of the sides, then doubled four times by transposed convolutions.
+class DCGAN(nn.Module, NoiseGenerator):
+    """A noise vector projected to a sixteenth of the field's sides, then doubled four times by transposed convolutions.
 
-    Its only input is noise, and its fields have the size it was built for: the projection knows where in the field a cell lies,
-    and one draw cannot be extended. A side that is no multiple of 16 is cut from the next larger one.
+    Its fields have the size that it was built for: the projection depends on where in the field a cell lies, so a field
+    cannot be extended. A side that is not a multiple of 16 is cropped from the next larger one.
+
+    Args:
+        channels_out: number of variables of the fields.
+        shape: rows and columns of the fields, in fine cells.
+        latent: length of the noise vector, at least 1. A longer one can describe more different fields.
+        features: channels of the finest hidden grid, at least 1; each coarser grid has twice as many, up to eight
+            times. Time and memory grow with its square.
+        norm: `batch` (default, as published) for BatchNorm after each layer, or `none`.
+        head: activation of the output: `tanh` (default, as published) limits values to one standard deviation;
+            `linear` does not.
     """
 
     def __init__(
@@ -26,16 +38,6 @@ class DCGAN(nn.Module):
         norm: str = "batch",
         head: str = "tanh",
     ) -> None:
-        """Build.
-
-        Args:
-            channels_out: variables of the fields.
-            shape: rows and columns of the fields.
-            latent: length of the noise vector.
-            features: channels of the finest inner grid; each coarser one has twice as many, to eight times.
-            norm: `batch` or `none`.
-            head: `tanh` or `linear`.
-        """
         super().__init__()
         if min(*shape, latent, features) < 1:
             raise ValueError(
@@ -51,10 +53,10 @@ class DCGAN(nn.Module):
         ]
         for wide, narrow in zip(widths[:-1], widths[1:], strict=True):
             layers += [nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1), *norm_layers(norm, narrow), nn.ReLU()]
-        layers += [nn.ConvTranspose2d(widths[-1], channels_out, 4, stride=2, padding=1), squasher(head)]
+        layers += [nn.ConvTranspose2d(widths[-1], channels_out, 4, stride=2, padding=1), output_activation(head)]
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, noise: Tensor) -> Tensor:
-        """(b, latent) to (b, c, rows, columns) float32, standardised."""
+    def forward(self, noise: Float[Tensor, "b {self.latent}"]) -> Fields:
+        """Return standardised fields (b, c, rows, columns), float32."""
         out: Tensor = self.layers(noise[:, :, None, None])
         return out[..., : self.shape[0], : self.shape[1]].float()

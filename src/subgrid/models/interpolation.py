@@ -1,27 +1,35 @@
-"""Interpolation as a generator, so that baselines take the same road as trained systems."""
+"""Interpolation as a generator, so that baselines are evaluated in the same way as trained systems."""
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
-from subgrid.models.blocks import resize
+from subgrid.models.blocks import check_choice, resize
+from subgrid.models.protocols import Coarse, Fine, Generator, Static
 
 MODES = ("bilinear", "bicubic")
 
 
-class Interpolation(nn.Module):
-    """Bilinear or bicubic interpolation of the coarse field."""
+class Interpolation(nn.Module, Generator):
+    """Bilinear or bicubic interpolation of the coarse field.
+
+    Args:
+        channels_in: number of variables of the coarse input.
+        channels_out: number of variables of the output, the same.
+        factor: fine cells per coarse cell along an axis.
+        static_channels: number of static fields, which are not used.
+        mode: `bilinear` or `bicubic` (default).
+    """
 
     def __init__(
         self, channels_in: int, channels_out: int, factor: int = 4, static_channels: int = 0, mode: str = "bicubic"
     ) -> None:
         super().__init__()
-        if mode not in MODES:
-            raise ValueError(f"mode: got {mode!r}, expected one of {', '.join(MODES)}")
+        check_choice("mode", mode, MODES)
         if channels_in != channels_out:
             raise ValueError(f"interpolation keeps its channels: got {channels_in} in, {channels_out} out")
-        self.factor, self.multiple, self.halo_cells, self.mode = factor, 1, 2, mode
+        self.factor, self.halo_cells, self.mode = factor, 2, mode
 
-    def forward(self, lr: Tensor, static: Tensor | None = None) -> Tensor:
-        """(b, c, h, w) to (b, c, h*factor, w*factor); static fields play no part."""
+    def forward(self, lr: Coarse, static: Static | None = None) -> Fine:
+        """Return (b, c, h*factor, w*factor) from (b, c, h, w)."""
         return resize(lr, self.factor, self.mode)

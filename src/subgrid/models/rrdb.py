@@ -5,14 +5,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from subgrid.models.blocks import Upsampler, add_base, doublings, squasher, start_at_base, with_static
+from subgrid.models.blocks import (
+    Upsampler,
+    add_interpolation,
+    doublings,
+    output_activation,
+    with_static,
+    zero_init_head,
+)
+from subgrid.models.protocols import Coarse, Features, Fine, Generator, Static
 
 RESIDUAL_SCALE = 0.2
 DENSE_CONVOLUTIONS = 5
 
 
 class DenseBlock(nn.Module):
-    """Five 3x3 convolutions that each see all before them, a sixth back to the width, added to the input at .2."""
+    """Five densely connected 3x3 convolutions and a sixth, 0.2 times whose output is added to the input."""
 
     def __init__(self, features: int, growth: int) -> None:
         super().__init__()
@@ -22,30 +30,45 @@ class DenseBlock(nn.Module):
         self.shrink = nn.Conv2d(features + DENSE_CONVOLUTIONS * growth, features, 3, padding=1)
         self.act = nn.LeakyReLU(0.2)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(b, f, h, w) to the same."""
-        seen = [x]
+    def forward(self, x: Features) -> Features:
+        """Return features of the same shape."""
+        features = [x]
         for convolution in self.grow:
-            seen.append(self.act(convolution(torch.cat(seen, 1))))
-        out: Tensor = x + RESIDUAL_SCALE * self.shrink(torch.cat(seen, 1))
+            features.append(self.act(convolution(torch.cat(features, 1))))
+        out: Tensor = x + RESIDUAL_SCALE * self.shrink(torch.cat(features, 1))
         return out
 
 
 class RRDB(nn.Module):
-    """Three dense blocks, added to the input at .2: a residual in residual dense block."""
+    """Residual in residual dense block: three dense blocks; 0.2 times their output is added to the input."""
 
     def __init__(self, features: int, growth: int) -> None:
         super().__init__()
         self.blocks = nn.Sequential(*(DenseBlock(features, growth) for _ in range(3)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(b, f, h, w) to the same."""
+    def forward(self, x: Features) -> Features:
+        """Return features of the same shape."""
         out: Tensor = x + RESIDUAL_SCALE * self.blocks(x)
         return out
 
 
-class RRDBNet(nn.Module):
-    """RRDBs on the coarse grid, then a doubling by PixelShuffle for each power of two; no BatchNorm anywhere."""
+class RRDBNet(nn.Module, Generator):
+    """Residual in residual dense blocks on the coarse grid, then doublings by PixelShuffle; there is no BatchNorm.
+
+    Args:
+        channels_in: number of variables of the coarse input.
+        channels_out: number of variables of the output.
+        factor: fine cells per coarse cell along an axis: 2, 4, 8, ...
+        static_channels: number of fine static fields.
+        features: channels of the hidden layers. Time and memory grow with its square.
+        blocks: number of residual in residual dense blocks; each adds 18 coarse cells to the halo.
+        growth: channels that each convolution of a dense block adds.
+        head: activation of the output: `linear` (default), or `tanh`, which limits it to one standard deviation.
+        residual: interpolated input that the output is added to: `none` (default, as published), `bilinear` or
+            `bicubic`. Training then starts from the interpolation, and the network learns what it lacks.
+        init_scale: factor on the initial weights (Kaiming's) of the dense blocks; with 1 (default) torch's own
+            initial weights are kept. ESRGAN uses 0.1, so that the blocks start close to the identity.
+    """
 
     def __init__(
         self,
@@ -57,26 +80,12 @@ class RRDBNet(nn.Module):
         blocks: int = 8,
         growth: int = 32,
         head: str = "linear",
-        base: str = "none",
+        residual: str = "none",
         init_scale: float = 1.0,
     ) -> None:
-        """Build.
-
-        Args:
-            channels_in: variables of the coarse input.
-            channels_out: variables of the output.
-            factor: 2, 4, 8, ...
-            static_channels: fine static fields beside the input.
-            features: channels inside.
-            blocks: RRDBs.
-            growth: channels that each convolution of a dense block adds.
-            head: `linear` or `tanh`.
-            base: interpolation added to the output, `none`, `bilinear` or `bicubic`.
-            init_scale: the dense blocks' weights start at Kaiming's times this; 1 leaves torch's own start. ESRGAN takes .1.
-        """
         super().__init__()
-        self.factor, self.multiple, self.base = factor, 1, base
-        # 3x3 stem, 18 convolutions a block, trunk, doublings and head, and the interpolation's two
+        self.factor, self.residual = factor, residual
+        # 3x3 stem, 18 convolutions per block, the last of the body, doublings, head, and two cells of the interpolation
         self.halo_cells = 1 + 18 * blocks + 1 + 2 + 1 + 2
         self.stem = nn.Conv2d(channels_in + static_channels * factor**2, features, 3, padding=1)
         self.body = nn.Sequential(
@@ -84,13 +93,13 @@ class RRDBNet(nn.Module):
         )
         self.upsample = Upsampler(features, doublings(factor), lambda: nn.LeakyReLU(0.2))
         self.head = nn.Conv2d(features, channels_out, 3, padding=1)
-        self.squash = squasher(head)
+        self.activation = output_activation(head)
         if init_scale != 1.0:
-            self._shrink(init_scale)
-        start_at_base(self.head, base, channels_in, channels_out)
+            self._scale_weights(init_scale)
+        zero_init_head(self.head, residual, channels_in, channels_out)
 
-    def _shrink(self, scale: float) -> None:
-        """Small starting weights in the dense blocks, so that many residuals in a row start as the identity."""
+    def _scale_weights(self, scale: float) -> None:
+        """Draw small initial weights for the dense blocks, so that each starts close to the identity."""
         for block in self.body.modules():
             if isinstance(block, DenseBlock):
                 for convolution in block.modules():
@@ -100,8 +109,8 @@ class RRDBNet(nn.Module):
                         assert convolution.bias is not None
                         nn.init.zeros_(convolution.bias)
 
-    def forward(self, lr: Tensor, static: Tensor | None = None) -> Tensor:
-        """(b, c_in, h, w) and static (b, s, h*factor, w*factor) to (b, c_out, h*factor, w*factor)."""
+    def forward(self, lr: Coarse, static: Static | None = None) -> Fine:
+        """Return (b, c_out, h*factor, w*factor) from (b, c_in, h, w) and static fields (b, s, h*factor, w*factor)."""
         shallow = self.stem(with_static(lr, static, self.factor))
-        out: Tensor = self.squash(self.head(self.upsample(shallow + self.body(shallow))))
-        return add_base(out, lr, self.factor, self.base)
+        out: Tensor = self.activation(self.head(self.upsample(shallow + self.body(shallow))))
+        return add_interpolation(out, lr, self.factor, self.residual)

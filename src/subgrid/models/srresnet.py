@@ -8,24 +8,43 @@ from subgrid.models.blocks import (
     MultiScale,
     ResidualBlock,
     Upsampler,
-    add_base,
+    add_interpolation,
     convolution,
     doublings,
-    squasher,
-    start_at_base,
+    output_activation,
     with_static,
+    zero_init_head,
 )
+from subgrid.models.protocols import Coarse, Fine, Generator, Static
 
 
-class SRResNet(nn.Module):
+class SRResNet(nn.Module, Generator):
     """Residual blocks on the coarse grid, then a doubling by PixelShuffle for each power of two.
 
-    As published: BatchNorm, tanh head, nothing added to the output. tanh on standardised targets clips every value beyond
-    one standard deviation; the sound form takes `norm="none", head="linear", base="bicubic"`, so that the network learns what
-    interpolation lacks and starts from it (the last convolution then starts at zero).
+    As published it has BatchNorm and a tanh output, and nothing is added to the output. tanh limits standardised values
+    to one standard deviation. The corrected form is `norm="none", head="linear", residual="bicubic"`.
 
-    `halo_cells` is that of the convolutions. Channel attention takes means over all the field it is given, so with it every
-    output cell depends, weakly, on every input cell, and whole fields are weighed by other means than patches were.
+    `halo_cells` is that of the convolutions. With channel attention, which takes means over the whole field, every
+    output cell depends weakly on every input cell, and the means of whole fields differ from those of training patches.
+
+    Args:
+        channels_in: number of variables of the coarse input.
+        channels_out: number of variables of the output.
+        factor: fine cells per coarse cell along an axis: 2, 4, 8, ...
+        static_channels: number of fine static fields.
+        features: channels of the hidden layers, at least 1. Time and memory grow with its square.
+        blocks: number of residual blocks; each adds 2 coarse cells to the halo.
+        norm: `batch` (default, as published) for BatchNorm, or `none`. With BatchNorm the output for a field
+            depends on the other fields of its training batch.
+        head: activation of the output: `tanh` (default, as published) limits it to one standard deviation; `linear`
+            does not.
+        residual: interpolated input that the output is added to: `none` (default, as published), `bilinear` or
+            `bicubic`. Training then starts from the interpolation, and the network learns what it lacks.
+        attention: `se` for squeeze and excitation at the end of each residual block, or `none` (default).
+        multiscale: insert 3x3, 5x5 and 7x7 convolutions in parallel after the first layer.
+        dilation: dilation of the convolutions in residual blocks, in coarse cells.
+        head_kernel: width of the last convolution, odd; the published 9 takes a quarter of an update's time on a
+            CPU.
     """
 
     def __init__(
@@ -38,37 +57,16 @@ class SRResNet(nn.Module):
         blocks: int = 8,
         norm: str = "batch",
         head: str = "tanh",
-        base: str = "none",
+        residual: str = "none",
         attention: str = "none",
         multiscale: bool = False,
         dilation: int = 1,
         head_kernel: int = 9,
     ) -> None:
-        """Build.
-
-        Args:
-            channels_in: variables of the coarse input.
-            channels_out: variables of the output.
-            factor: 2, 4, 8, ...
-            static_channels: fine static fields beside the input.
-            features: channels inside.
-            blocks: residual blocks.
-            norm: `batch` or `none`.
-            head: `tanh` or `linear`.
-            base: interpolation added to the output, `none`, `bilinear` or `bicubic`.
-            attention: `se` ends each residual block with squeeze and excitation.
-            multiscale: 3x3, 5x5 and 7x7 convolutions side by side after the first one.
-            dilation: of the residual blocks' convolutions.
-            head_kernel: side of the last convolution, odd; the published 9 takes a quarter of an update's time on a CPU.
-        """
         super().__init__()
-        if features < 1 or blocks < 0:
-            raise ValueError(f"features must be at least 1 and blocks at least 0: got {features} and {blocks}")
-        if head_kernel < 1 or head_kernel % 2 == 0:
-            raise ValueError(f"head_kernel: got {head_kernel}, expected an odd number")
-        steps = doublings(factor)
-        self.factor, self.multiple, self.base = factor, 1, base
-        # 9x9, the scales' 7x7, two 3x3 a block, one 3x3, then 3x3 and the head on finer grids, and the interpolation's two
+        _check_sizes(features, blocks, head_kernel)
+        self.factor, self.residual = factor, residual
+        # 9x9, 7x7 (multiscale), two 3x3 per block, 3x3; on finer grids 3x3 and the head; two cells of the interpolation
         self.halo_cells = 4 + 3 * multiscale + 2 * blocks * dilation + 1 + 2 + -(-(head_kernel // 2) // factor) + 2
         self.stem = nn.Sequential(
             nn.Conv2d(channels_in + static_channels * factor**2, features, 9, padding=4), nn.PReLU()
@@ -78,13 +76,20 @@ class SRResNet(nn.Module):
             *(ResidualBlock(features, norm, attention, dilation) for _ in range(blocks)),
             *convolution(features, features, norm),
         )
-        self.upsample = Upsampler(features, steps, nn.PReLU)
+        self.upsample = Upsampler(features, doublings(factor), nn.PReLU)
         self.head = nn.Conv2d(features, channels_out, head_kernel, padding=head_kernel // 2)
-        self.squash = squasher(head)
-        start_at_base(self.head, base, channels_in, channels_out)
+        self.activation = output_activation(head)
+        zero_init_head(self.head, residual, channels_in, channels_out)
 
-    def forward(self, lr: Tensor, static: Tensor | None = None) -> Tensor:
-        """(b, c_in, h, w) and static (b, s, h*factor, w*factor) to (b, c_out, h*factor, w*factor)."""
+    def forward(self, lr: Coarse, static: Static | None = None) -> Fine:
+        """Return (b, c_out, h*factor, w*factor) from (b, c_in, h, w) and static fields (b, s, h*factor, w*factor)."""
         shallow = self.stem(with_static(lr, static, self.factor))
-        out: Tensor = self.squash(self.head(self.upsample(shallow + self.body(shallow))))
-        return add_base(out, lr, self.factor, self.base)
+        out: Tensor = self.activation(self.head(self.upsample(shallow + self.body(shallow))))
+        return add_interpolation(out, lr, self.factor, self.residual)
+
+
+def _check_sizes(features: int, blocks: int, head_kernel: int) -> None:
+    if features < 1 or blocks < 0:
+        raise ValueError(f"features must be at least 1 and blocks at least 0: got {features} and {blocks}")
+    if head_kernel < 1 or head_kernel % 2 == 0:
+        raise ValueError(f"head_kernel: got {head_kernel}, expected an odd number")

@@ -13,8 +13,8 @@ from lightning_fabric import Fabric
 from subgrid.config import Config, LossConfig
 from subgrid.errors import ConfigError, nearest
 from subgrid.losses import ADVERSARIAL, DISCRIMINATOR_LOSSES, LOSSES
+from subgrid.losses.base import AdversarialLoss, ContentLoss
 from subgrid.losses.feature_matching import FeatureMatching
-from subgrid.losses.protocols import AdversarialLoss, ContentLoss
 
 FEATURES = "feature_matching"
 LOWER_RATE = (

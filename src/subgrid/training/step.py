@@ -10,7 +10,7 @@ from subgrid.config import Config
 from subgrid.data.patches import Batch
 from subgrid.errors import RunError
 from subgrid.inference.super_resolve import draw_noise
-from subgrid.losses.protocols import ContentLoss
+from subgrid.losses.base import ContentLoss
 from subgrid.models.blocks import resize
 from subgrid.training.checkpoint import State
 from subgrid.training.objective import LOWER_RATE, Game

@@ -26,7 +26,7 @@ from subgrid.io.atomic import write_json
 from subgrid.io.console import Notify, Progress, silent
 from subgrid.io.lock import locked
 from subgrid.io.tensors import save_tensors
-from subgrid.losses.protocols import ContentLoss
+from subgrid.losses.base import ContentLoss
 from subgrid.models import count_parameters
 from subgrid.run import Run, create_run, load_run, refuse_existing, store_of
 from subgrid.training.checkpoint import State, adam, fresh_state, keep, restore, update_average

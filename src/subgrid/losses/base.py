@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ class ContentLoss(nn.Module):
         return ""
 
 
-class AdversarialLoss(Protocol):
+class AdversarialLoss(ABC):
     """The losses of the discriminator and of the generator, both computed from the discriminator's outputs.
 
     `real` are the outputs for true fields and `fake` those for generated fields, of one shape (b, ...).
@@ -40,10 +40,10 @@ class AdversarialLoss(Protocol):
 
     needs_real: bool = False
 
+    @abstractmethod
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return the discriminator's loss, a scalar."""
-        ...
 
+    @abstractmethod
     def generator(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return the generator's loss, a scalar."""
-        ...

@@ -1,4 +1,4 @@
-"""Weights made elsewhere: found, checked, read as tensors alone."""
+"""Weights made elsewhere: found, checked, read as tensors only."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_without_a_network_the_message_says_how_to_give_a_path(
         find_weights("official", "vgg19", WHERE)
     said = str(error.value)
     assert "cannot download" in said and "\n" not in said
-    assert said.endswith("Fetch it where there is a network, and give its path here in place of 'official'.")
+    assert said.endswith("Download it where there is a network, and give its path in place of 'official'.")
 
 
 def test_a_damaged_cache_is_refused(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,9 +77,7 @@ def test_a_damaged_cache_is_refused(hub: Path, tmp_path: Path, monkeypatch: pyte
     find_weights("official", "resnet18", WHERE)
     with path.open("ab") as file:
         file.write(b"more")
-    with pytest.raises(
-        ConfigError, match=rf"is not what its name says: its SHA-256 begins with {sha256(path)[:8]}, exp"
-    ):
+    with pytest.raises(ConfigError, match=rf"the SHA-256 of .* begins with {sha256(path)[:8]}, exp"):
         find_weights("official", "resnet18", WHERE)
 
 
@@ -92,7 +90,9 @@ def test_the_digest_in_a_name_is_checked(tmp_path: Path) -> None:
     for copy in (right, wrong):
         copy.write_bytes(path.read_bytes())
     assert find_weights(str(right), "resnet18", WHERE) == right
-    with pytest.raises(ConfigError, match=f"its SHA-256 begins with {digits}, expected deadbeef; delete it"):
+    with pytest.raises(
+        ConfigError, match=rf"the SHA-256 of .* begins with {digits}, expected deadbeef as in its name; delete"
+    ):
         find_weights(str(wrong), "resnet18", WHERE)
 
 
@@ -108,9 +108,9 @@ def test_sha256_sees_a_changed_file(tmp_path: Path) -> None:
     [
         (
             "gone.pth",
-            r"^generator\.weights: no file '.*gone\.pth'; give the path .* or 'official' for torchvision's\.$",
+            r"^generator\.weights: there is no file '.*gone\.pth'; give the path .* or 'official' for torchvision's\.$",
         ),
-        ("", r"^generator\.weights: no file '.*'; give the path"),
+        ("", r"^generator\.weights: there is no file '.*'; give the path"),
         (
             "there.bin",
             r"^generator\.weights: got 'there\.bin', expected a file ending in \.safetensors, \.pth, \.pt\.$",
@@ -148,7 +148,7 @@ class Trap:
 
 def test_a_file_that_would_run_code_is_refused_and_nothing_runs(tmp_path: Path) -> None:
     torch.save(TENSORS | {"trap": Trap(tmp_path / "sprung")}, tmp_path / "w.pth")
-    with pytest.raises(ConfigError, match=r"^generator\.weights: .*w\.pth cannot be read as tensors alone \(") as error:
+    with pytest.raises(ConfigError, match=r"^generator\.weights: .*w\.pth cannot be read as tensors only \(") as error:
         read_weights(tmp_path / "w.pth", WHERE)
     assert not (tmp_path / "sprung").exists()
     assert "\n" not in str(error.value)
@@ -159,7 +159,7 @@ def test_a_file_that_would_run_code_is_refused_and_nothing_runs(tmp_path: Path) 
 @pytest.mark.parametrize("ending", [".safetensors", ".pth"])
 def test_a_damaged_file_is_refused(ending: str, tmp_path: Path) -> None:
     (tmp_path / f"w{ending}").write_bytes(b"not weights")
-    with pytest.raises(ConfigError, match="cannot be read as tensors alone"):
+    with pytest.raises(ConfigError, match="cannot be read as tensors only"):
         read_weights(tmp_path / f"w{ending}", WHERE)
 
 
@@ -185,15 +185,13 @@ def test_fill_copies_by_name_and_passes_over_others() -> None:
     fill(batch, parts | {"running_var": torch.full((2,), 4.0)}, WHERE)  # older files have no count of batches
     assert batch.running_var is not None and batch.running_var.tolist() == [4, 4]
     with pytest.raises(
-        ConfigError, match=r"^here: tensor running_var: it is missing, expected \(2,\); give the weights of"
+        ConfigError, match=r"^here: tensor running_var: it is missing, expected \(2,\); give weights of"
     ):
         fill(batch, parts, "here")
 
 
 def test_fill_names_the_first_tensor_that_does_not_fit() -> None:
-    with pytest.raises(
-        ConfigError, match=r"^here: tensor weight: got \(2, 3\), expected \(2, 4\); give the weights of"
-    ):
+    with pytest.raises(ConfigError, match=r"^here: tensor weight: got \(2, 3\), expected \(2, 4\); give weights of"):
         fill(nn.Linear(4, 2), TENSORS, "here")
 
 

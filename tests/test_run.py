@@ -53,7 +53,7 @@ def test_missing_weights_say_what_is_there(tiny_run: Path, tmp_path: Path) -> No
     (broken / "weights" / "best.safetensors").unlink()
     with pytest.raises(RunError) as error:
         load_generator(load_run(broken), "best")
-    assert str(error.value) == f"{broken} has no weights 'best'; there are: content, last. Choose one of them."
+    assert str(error.value) == f"{broken} has no weights 'best'; available: content, last. Choose one of these."
     shutil.rmtree(broken / "weights")
     with pytest.raises(RunError, match=r"there are: none yet\. Train first, or go on with `subgrid train"):
         load_generator(load_run(broken))

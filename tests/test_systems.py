@@ -70,7 +70,7 @@ def test_every_system_takes_the_whole_road(system: str, tiny_store: Path, coarse
 OWN_RECIPE = """
 summary = "a residual network trained on the absolute error alone"
 family = "sound"
-generator = { name = "srresnet", norm = "none", head = "linear", base = "bicubic" }
+generator = { name = "srresnet", norm = "none", head = "linear", residual = "bicubic" }
 content = { share = 1.0, losses.l1.weight = 1.0 }
 train = { updates = 10 }
 """
@@ -163,7 +163,7 @@ def test_interpolation_out_of_range_is_refused(tiny_run: Path, share: float) -> 
 
 def test_interpolation_beside_other_weights_is_refused(tiny_run: Path, coarse: xr.Dataset) -> None:
     with pytest.raises(
-        RunError, match=r"^interpolate goes from the content weights to the last ones; leave weights 'best'"
+        RunError, match=r"^--interpolate blends content and last weights; it cannot be combined with --weights best\."
     ):
         downscale(tiny_run, coarse, weights="best", interpolate=0.5)
 

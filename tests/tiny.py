@@ -113,8 +113,8 @@ class Keeps(torch.nn.Module):
         return self.layer(lr)
 
 
-class Deaf(torch.nn.Module):
-    """A discriminator of the user's that gives its verdict alone."""
+class WithoutFeatures(torch.nn.Module):
+    """A discriminator of the user's own that returns its output alone."""
 
     def __init__(self, channels_in: int, channels_condition: int) -> None:
         super().__init__()

@@ -245,9 +245,10 @@ class Config(_Strict):
     @property
     def conditional(self) -> bool:
         """Whether the generator refines coarse fields; False where noise is its only input."""
-        from subgrid.models import SAMPLERS  # here, so that reading a configuration does not import torch
+        from subgrid.models import GENERATORS  # here, so that reading a configuration does not import torch
 
-        return self.generator.name not in SAMPLERS
+        network = GENERATORS.get(self.generator.name)
+        return network is None or network.conditional  # a class of the user's own has a coarse input
 
 
 TABLES: dict[str, type[BaseModel]] = {

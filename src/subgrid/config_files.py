@@ -17,7 +17,7 @@ Table = dict[str, Any]
 LENGTHS = ("updates", "epochs", "seconds")
 """Settings of [train] that state the length of a training; exactly one is given."""
 
-RENAMED: dict[str, dict[str, str]] = {}
+RENAMED: dict[str, dict[str, str]] = {"generator": {"base": "residual", "sees": "input_grid"}}
 """Options that have another name today: old name to new name, by table (`generator`, `discriminator`, `losses`, `train`, ...).
 Run directories and studies that were written with the old names are read with the new ones."""
 
@@ -92,7 +92,11 @@ def rename_old_keys(table: Mapping[str, Any], renamed: Mapping[str, Mapping[str,
 
 
 def _rename(value: Any, names: Mapping[str, str]) -> Any:
-    return {names.get(key, key): item for key, item in value.items()} if isinstance(value, Mapping) else value
+    if not isinstance(value, Mapping) or ":" in str(
+        value.get("name")
+    ):  # a class of the user's own has options of its own
+        return value
+    return {names.get(key, key): item for key, item in value.items()}
 
 
 def _read_toml(path: Path) -> Table:

@@ -141,10 +141,10 @@ def _parts() -> dict[str, dict[str, Callable[..., Any]]]:
     """Networks and losses by the table that names them."""
     from subgrid.losses import LOSSES
     from subgrid.losses.feature_matching import FeatureMatching
-    from subgrid.models import DISCRIMINATORS, GENERATORS, SAMPLERS
+    from subgrid.models import DISCRIMINATORS, GENERATORS
 
     return {
-        "generator": {**GENERATORS, **SAMPLERS},
+        "generator": dict(GENERATORS),
         "discriminator": dict(DISCRIMINATORS),
         "losses": {**LOSSES, "feature_matching": FeatureMatching},
     }

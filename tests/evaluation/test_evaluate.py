@@ -173,7 +173,7 @@ def test_the_weights_asked_for_are_scored(found: tuple[pd.DataFrame, Path], tiny
     assert look_up(content, "srgan") != look_up(found[0], "srgan")
     assert look_up(content, "bicubic") == pytest.approx(look_up(found[0], "bicubic"), nan_ok=True)
     assert json.loads((tmp_path / "evaluation.json").read_text())["weights"] == "content"
-    with pytest.raises(RunError, match=r"has no weights 'first'; there are: best, content, last\."):
+    with pytest.raises(RunError, match=r"has no weights 'first'; available: best, content, last\."):
         evaluate(tiny_run, out=tmp_path, weights="first")  # type: ignore[arg-type]
 
 

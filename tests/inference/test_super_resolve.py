@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from subgrid.inference import super_resolve as super_resolve_module
 from subgrid.inference.super_resolve import pick_device, super_resolve
 from subgrid.models.interpolation import Interpolation
+from subgrid.models.protocols import Generator
 from subgrid.models.srresnet import SRResNet
 from subgrid.models.unet import UNet
 
@@ -27,10 +28,10 @@ def fields(*shape: int, seed: int = 0) -> Any:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-class Fours(nn.Module):
+class Fours(nn.Module, Generator):
     """Needs rows and columns in fours: it halves the grid twice and says where each cell came from."""
 
-    factor, multiple, halo_cells = 2, 4, 5
+    factor, size_multiple, halo_cells = 2, 4, 5
 
     def forward(self, lr: Tensor, static: Tensor | None = None) -> Tensor:
         assert lr.shape[-2] % 4 == 0 and lr.shape[-1] % 4 == 0, lr.shape
@@ -54,7 +55,10 @@ def test_rolling_a_periodic_input_rolls_the_output(shift: int, width: int) -> No
 @pytest.mark.parametrize("width", [8, 20])
 def test_a_u_net_rolls_by_fours(width: int, skips: bool) -> None:
     torch.manual_seed(0)
-    made, lr = UNet(2, 2, features=8, norm="none", head="linear", base="bicubic", skips=skips), fields(2, 2, 6, width)
+    made, lr = (
+        UNet(2, 2, features=8, norm="none", head="linear", residual="bicubic", skips=skips),
+        fields(2, 2, 6, width),
+    )
     torch.nn.init.normal_(made.head.weight)  # it starts from zero
     whole = super_resolve(made, lr, periodic=True)
     rolled = super_resolve(made, np.roll(lr, 4, -1), periodic=True)

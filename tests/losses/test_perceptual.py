@@ -215,7 +215,7 @@ def test_a_run_says_what_it_compared(vgg_file: Path, tiny_store: Path, tmp_path:
             {"inputs": ["u10", "t2", "u10"]},
             r"^content\.losses\.perceptual: it .* no variable 't2'. Did you mean 't2m'",
         ),
-        ({"weights": "gone.pth"}, r"^losses\.perceptual\.weights: no file 'gone\.pth'"),
+        ({"weights": "gone.pth"}, r"^losses\.perceptual\.weights: there is no file 'gone\.pth'"),
         ({"variables": ["a"]}, r"^content\.losses\.perceptual: it refuses its options .*multiple values"),
     ],
 )

@@ -21,7 +21,7 @@ from subgrid.evaluation.field_sets import NUM_FIELDS
 from subgrid.inference.downscale import downscale
 from subgrid.inference.sample import sample
 from subgrid.inference.super_resolve import draw_fields, draw_noise
-from subgrid.models import SAMPLERS, build
+from subgrid.models import GENERATORS, build
 from subgrid.networks import load_generator
 from subgrid.reporting import report
 from subgrid.run import load_run, notes_of
@@ -57,7 +57,7 @@ def whole_run(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def dcgan(shape: tuple[int, int] = (16, 16), channels: int = 2, **options: Any) -> Any:
     torch.manual_seed(0)
     given = {"latent": 8, "features": 4} | options
-    return build(SAMPLERS, "generator", "dcgan", given, channels_out=channels, shape=shape)
+    return build(GENERATORS, "generator", "dcgan", given, channels_out=channels, shape=shape)
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (16, 16), (32, 48), (20, 33), (8, 8), (1, 5)])
@@ -82,7 +82,7 @@ CHANGED = {"latent": 16, "features": 8, "norm": "none", "head": "linear"}
 
 
 def test_every_option_bites() -> None:
-    assert set(inspect.signature(SAMPLERS["dcgan"]).parameters) - {"channels_out", "shape"} == set(CHANGED)
+    assert set(inspect.signature(GENERATORS["dcgan"]).parameters) - {"channels_out", "shape"} == set(CHANGED)
     plain = dcgan().train()(draw_noise(2, 8, (0,)))
     for option, value in CHANGED.items():
         made = dcgan(**{option: value}).train()

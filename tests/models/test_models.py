@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from jaxtyping import TypeCheckError
 from torch import nn
 
 from subgrid.config import load_config
@@ -19,14 +20,17 @@ from subgrid.errors import ConfigError
 from subgrid.io.tensors import load_tensors, save_tensors
 from subgrid.models import DISCRIMINATORS, GENERATORS, build
 from subgrid.models.blocks import resize
+from subgrid.models.protocols import FeatureDiscriminator, Generator, complete_generator
 from subgrid.models.rrdb import DenseBlock
 from subgrid.models.srresnet import SRResNet
+from subgrid.models.unet import UNet
 from subgrid.networks import build_discriminator, build_generator
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 REFINING = [name for name in recipe_names() if name.split("/")[-1] != "gan"]
 """Systems with a coarse input; test_gan has the others."""
+CONDITIONAL = [name for name, network in GENERATORS.items() if network.conditional]
 SMALL = {"features": 8, "blocks": 1}
 
 
@@ -37,7 +41,7 @@ def small(factory: Callable[..., nn.Module]) -> dict[str, int]:
 
 def even(made: nn.Module, *sides: int) -> list[int]:
     """Sides, each brought up to the multiple that a generator needs."""
-    multiple = int(made.multiple)  # type: ignore[arg-type]
+    multiple = made.size_multiple
     return [-(-side // multiple) * multiple for side in sides]
 
 
@@ -67,8 +71,8 @@ def of_recipe(system: str, *, num_static: int = 0, full: bool = False) -> tuple[
                 sizes["features"] = 64
             parts |= {f"{kind}.{key}": value for key, value in sizes.items()}
     config = load_config({"system": system, "data.variables": ["a", "b"], **parts})
-    judge = build_discriminator(config) if config.discriminator is not None else None
-    return build_generator(config, num_static), judge
+    critic = build_discriminator(config) if config.discriminator is not None else None
+    return build_generator(config, num_static), critic
 
 
 def randomised(module: nn.Module) -> nn.Module:
@@ -81,7 +85,7 @@ def randomised(module: nn.Module) -> nn.Module:
     return module
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("name", CONDITIONAL)
 @pytest.mark.parametrize("factor", [2, 4, 8])
 @pytest.mark.parametrize("height, width", [(8, 8), (5, 7), (1, 3)])
 def test_generator_shape(name: str, factor: int, height: int, width: int) -> None:
@@ -93,34 +97,34 @@ def test_generator_shape(name: str, factor: int, height: int, width: int) -> Non
     assert torch.isfinite(sr).all()
 
 
-JUDGED: dict[str, Callable[[int], int]] = {
+OUTPUT_SIDES: dict[str, Callable[[int], int]] = {
     "patchgan": lambda cells: cells // 8 - 1,
     "vgg": lambda cells: -(-cells // 16),
 }
-"""Verdicts along a side of so many cells."""
+"""Outputs along a side of so many cells."""
 
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
 @pytest.mark.parametrize("height, width", [(16, 16), (64, 64), (24, 40), (33, 17)])
 def test_discriminator_shape(name: str, height: int, width: int) -> None:
     out = discriminator(name)(torch.randn(2, 2, height, width), torch.randn(2, 2, height, width))
-    assert tuple(out.shape[2:]) == (JUDGED[name](height), JUDGED[name](width))
+    assert tuple(out.shape[2:]) == (OUTPUT_SIDES[name](height), OUTPUT_SIDES[name](width))
     assert out.shape[:2] == (2, 1)
     assert torch.isfinite(out).all()
 
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
 @pytest.mark.parametrize("norm", ["batch", "spectral", "none"])
-def test_what_a_discriminator_hears(name: str, norm: str) -> None:
+def test_features_of_a_discriminator(name: str, norm: str) -> None:
     made = discriminator(name, norm=norm).eval()  # in training, spectral normalisation moves with each call
     fields = torch.randn(2, 2, 16, 16), torch.randn(2, 2, 16, 16)
-    out, heard = made.listen(*fields)  # type: ignore[operator]
+    out, features = made.forward_features(*fields)
     assert torch.equal(out, made(*fields))
-    assert len(heard) == {"patchgan": 3, "vgg": 8}[name]
-    # the last of them, activated and passed through what comes after, is the verdict
+    assert len(features) == {"patchgan": 3, "vgg": 8}[name]
+    # the last of them, activated and passed through what comes after, is the output
     layers = list(made.layers)  # type: ignore[arg-type]
     rest = next(i for i in reversed(range(len(layers))) if isinstance(layers[i], nn.LeakyReLU))
-    assert torch.allclose(nn.Sequential(*layers[rest:])(heard[-1]), out)
+    assert torch.allclose(nn.Sequential(*layers[rest:])(features[-1]), out)
 
 
 def test_a_discriminator_without_condition() -> None:
@@ -133,7 +137,7 @@ def test_a_discriminator_without_condition() -> None:
 @pytest.mark.parametrize("num_static", [0, 1])
 @pytest.mark.parametrize("system", REFINING)
 def test_gradient_reaches_every_parameter(system: str, num_static: int) -> None:
-    made, judge = of_recipe(system, num_static=num_static)
+    made, critic = of_recipe(system, num_static=num_static)
     parameters = [p for p in made.parameters() if p.requires_grad]
     family = load_config({"system": system, "data": {"variables": ["a"]}}).family
     assert bool(parameters) == (family != "baseline")
@@ -149,10 +153,10 @@ def test_gradient_reaches_every_parameter(system: str, num_static: int) -> None:
     moving = [(name, p) for name, p in made.named_parameters() if p.requires_grad]
     missing = [name for name, p in moving if p.grad is None or not p.grad.abs().sum() > 0]
     assert missing == []
-    if judge is not None:
+    if critic is not None:
         # a square: a sum would be blind to what stands before a BatchNorm
-        judge(hr, torch.randn(2, 2, 16, 16)).square().mean().backward()
-        missing = [name for name, p in judge.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+        critic(hr, torch.randn(2, 2, 16, 16)).square().mean().backward()
+        missing = [name for name, p in critic.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
         assert missing == []
 
 
@@ -179,22 +183,22 @@ CHANGED: dict[str, dict[str, Any]] = {
         "blocks": 2,
         "norm": "none",
         "head": "linear",
-        "base": "bicubic",
+        "residual": "bicubic",
         "attention": "se",
         "multiscale": True,
         "dilation": 2,
         "head_kernel": 3,
     },
-    "rrdbnet": {"features": 4, "blocks": 2, "growth": 8, "head": "tanh", "base": "bicubic", "init_scale": 0.1},
-    "unet": {"features": 4, "norm": "none", "head": "linear", "base": "bicubic", "skips": True},
+    "rrdbnet": {"features": 4, "blocks": 2, "growth": 8, "head": "tanh", "residual": "bicubic", "init_scale": 0.1},
+    "unet": {"features": 4, "norm": "none", "head": "linear", "residual": "bicubic", "skips": True},
     "resnet18": {
         "features": 4,
         "encoder_norm": "fixed",
-        "sees": "fine",
+        "input_grid": "fine",
         "skips": True,
         "norm": "none",
         "head": "linear",
-        "base": "bicubic",
+        "residual": "bicubic",
     },
     "interpolation": {"mode": "bilinear"},
     "patchgan": {"features": 4, "norm": "spectral", "output": "logits"},
@@ -204,7 +208,7 @@ ELSEWHERE = {"resnet18": {"weights", "stem", "frozen"}}  # they change what is l
 GIVEN = {"channels_in", "channels_out", "channels_condition", "factor", "static_channels"}
 
 
-@pytest.mark.parametrize("name", [*GENERATORS, *DISCRIMINATORS])
+@pytest.mark.parametrize("name", [*CONDITIONAL, *DISCRIMINATORS])
 def test_every_option_is_tested(name: str) -> None:
     factory = {**GENERATORS, **DISCRIMINATORS}[name]
     assert set(inspect.signature(factory).parameters) - GIVEN == set(CHANGED[name]) | ELSEWHERE.get(name, set())
@@ -223,7 +227,12 @@ def test_every_option_bites(name: str, option: str) -> None:
     [
         ("generator", "srresnet", {"norm": "layer"}, "norm: got 'layer', expected one of batch, none"),
         ("generator", "srresnet", {"head": "relu"}, "head: got 'relu', expected one of tanh, linear"),
-        ("generator", "srresnet", {"base": "cubic"}, "base: got 'cubic', expected one of none, bilinear, bicubic"),
+        (
+            "generator",
+            "srresnet",
+            {"residual": "cubic"},
+            "residual: got 'cubic', expected one of none, bilinear, bicubic",
+        ),
         ("generator", "srresnet", {"features": 0}, "features must be at least 1 and blocks at least 0: got 0 and 8"),
         ("generator", "srresnet", {"blocks": -1}, "features must be at least 1 and blocks at least 0: got 64 and -1"),
         ("generator", "interpolation", {"mode": "cubic"}, "mode: got 'cubic', expected one of bilinear, bicubic"),
@@ -237,7 +246,7 @@ def test_every_option_bites(name: str, option: str) -> None:
         ("generator", "unet", {"norm": "layer"}, "norm: got 'layer', expected one of batch, none"),
         ("generator", "rrdbnet", {"head": "relu"}, "head: got 'relu', expected one of tanh, linear"),
         ("generator", "resnet18", {"stem": "new"}, "stem: got 'new', expected one of random, adapted"),
-        ("generator", "resnet18", {"sees": "all"}, "sees: got 'all', expected one of coarse, fine"),
+        ("generator", "resnet18", {"input_grid": "all"}, "input_grid: got 'all', expected one of coarse, fine"),
         ("generator", "resnet18", {"encoder_norm": "no"}, "encoder_norm: got 'no', expected one of batch, fixed"),
         (
             "generator",
@@ -280,6 +289,62 @@ def test_a_class_of_the_users_own() -> None:
         build({}, "generator", "subgrid.models.srresnet:Net", {})
 
 
+def test_tables_keep_the_protocols() -> None:
+    for name in CONDITIONAL:
+        assert isinstance(generator(name), Generator)
+    assert [name for name in GENERATORS if name != "dcgan"] == CONDITIONAL
+    assert all(isinstance(discriminator(name), FeatureDiscriminator) for name in DISCRIMINATORS)
+
+
+def test_a_generator_that_states_nothing_gets_the_defaults() -> None:
+    made = complete_generator(nn.Conv2d(1, 1, 1), "mine:Net", 4)
+    assert isinstance(made, Generator)
+    assert (made.factor, made.size_multiple, made.halo_cells, made.pads_input) == (4, 1, 32, False)
+
+
+def test_a_generator_keeps_what_it_states() -> None:
+    stated = UNet(1, 1, factor=2, features=2)
+    made = complete_generator(stated, "mine:Net", 4)
+    assert made is stated and (made.factor, made.size_multiple, made.halo_cells) == (2, 4, 10)
+
+
+@pytest.mark.parametrize(
+    "key, value, message",
+    [
+        ("halo_cells", -1, "states halo_cells = -1, expected a whole number of at least 0."),
+        ("size_multiple", 2.5, "states size_multiple = 2.5, expected a whole number of at least 1."),
+        ("multiple", 4, "states `multiple`, which is now called `size_multiple`; rename it."),
+    ],
+)
+def test_impossible_properties_are_refused(key: str, value: Any, message: str) -> None:
+    network = nn.Conv2d(1, 1, 1)
+    setattr(network, key, value)
+    with pytest.raises(ConfigError) as error:
+        complete_generator(network, "mine:Net", 4)
+    assert str(error.value) == f"generator: mine:Net {message}"
+
+
+def test_an_old_option_is_refused_with_its_new_name() -> None:
+    settings = {"system": "srgan", "data.variables": ["a"], "generator.base": "none"}
+    with pytest.raises(ConfigError, match=r"^generator\.base: this option is now called generator\.residual\.$"):
+        build_generator(load_config(settings), 0)
+
+
+def test_what_is_no_network_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^generator\.name: builtins:dict returns a dict, expected a torch\.nn\.Module\.$"
+    ):
+        build({"builtins:dict": lambda: {}}, "generator", "builtins:dict", {})
+
+
+def test_shapes_are_checked() -> None:
+    lr = torch.zeros(1, 2, 4, 4)
+    with pytest.raises(TypeCheckError, match="'static'"):
+        generator("srresnet")(lr, torch.zeros(1, 1, 8, 8))  # factor 4 needs 16 x 16
+    with pytest.raises(TypeCheckError, match="'field'"):
+        discriminator("patchgan")(torch.zeros(1, 2, 16, 16), torch.zeros(1, 2, 16, 17))
+
+
 @pytest.mark.parametrize("factor", [1, 3, 6])
 def test_factors_that_do_not_double_are_refused(factor: int) -> None:
     message = f"factor: got {factor}, this generator doubles the grid and needs 2, 4, 8, ...$"
@@ -288,13 +353,13 @@ def test_factors_that_do_not_double_are_refused(factor: int) -> None:
 
 
 def test_channels_that_cannot_be_added_are_refused() -> None:
-    with pytest.raises(ValueError, match="base 'bicubic' adds the input to the output: got 2 channels in, 1 out"):
-        SRResNet(2, 1, base="bicubic")
+    with pytest.raises(ValueError, match="residual 'bicubic' adds the input to the output: got 2 channels in, 1 out"):
+        SRResNet(2, 1, residual="bicubic")
     with pytest.raises(ValueError, match="interpolation keeps its channels: got 2 in, 1 out"):
         GENERATORS["interpolation"](2, 1)
 
 
-@pytest.mark.parametrize("name", [name for name in GENERATORS if name != "interpolation"])
+@pytest.mark.parametrize("name", [name for name in CONDITIONAL if name != "interpolation"])
 def test_static_fields_change_the_output_and_get_a_gradient(name: str) -> None:
     without, options = generator(name), small(GENERATORS[name])
     torch.manual_seed(0)
@@ -310,8 +375,8 @@ def test_static_fields_change_the_output_and_get_a_gradient(name: str) -> None:
 
 def reach(made: nn.Module) -> int:
     """How many coarse cells away from a cell that is not a number the output is none, for each place among the multiple."""
-    multiple, factor = int(made.multiple), int(made.factor)  # type: ignore[arg-type]
-    (side,) = even(made, 2 * int(made.halo_cells) + 7)  # type: ignore[arg-type]
+    multiple, factor = made.size_multiple, made.factor
+    (side,) = even(made, 2 * made.halo_cells + 7)
     found = []
     for middle in range(side // 2, side // 2 + multiple):
         lr = torch.rand(1, 1, multiple, side)
@@ -331,18 +396,18 @@ HALOS: list[tuple[str, dict[str, Any]]] = [
     ("rrdbnet", {"blocks": 1, "growth": 2}),
     ("unet", {}),
     ("unet", {"skips": True}),
-    ("resnet18", {"sees": "coarse"}),
-    ("resnet18", {"sees": "fine", "skips": True}),
+    ("resnet18", {"input_grid": "coarse"}),
+    ("resnet18", {"input_grid": "fine", "skips": True}),
 ]
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8])
-@pytest.mark.parametrize("base", ["none", "bicubic"])
+@pytest.mark.parametrize("residual", ["none", "bicubic"])
 @pytest.mark.parametrize("name, options", HALOS, ids=[f"{name}-{options}" for name, options in HALOS])
-def test_halo_is_true(name: str, options: dict[str, Any], factor: int, base: str) -> None:
-    options = options | {"features": 4, "head": "linear", "base": base}
+def test_halo_is_true(name: str, options: dict[str, Any], factor: int, residual: str) -> None:
+    options = options | {"features": 4, "head": "linear", "residual": residual}
     made = randomised(GENERATORS[name](1, 1, factor=factor, **options)).eval()
-    measured, stated = reach(made), int(made.halo_cells)  # type: ignore[arg-type]
+    measured, stated = reach(made), made.halo_cells
     assert stated - 3 <= measured <= stated  # and no wider than it need be
 
 
@@ -375,7 +440,7 @@ def test_start_of_rrdbs_is_scaled_kaiming() -> None:
 def test_halo_of_interpolation_is_true(mode: str, cells: int) -> None:
     made = generator("interpolation", 4, 1, mode=mode)
     assert reach(made) == cells
-    assert cells <= made.halo_cells  # type: ignore[operator]
+    assert cells <= made.halo_cells
 
 
 def test_tanh_bounds_the_output_and_linear_does_not() -> None:
@@ -386,15 +451,15 @@ def test_tanh_bounds_the_output_and_linear_does_not() -> None:
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("factor", [2, 4, 8])
-def test_a_base_is_what_the_network_starts_from(mode: str, factor: int) -> None:
+def test_training_starts_from_the_interpolation(mode: str, factor: int) -> None:
     lr = torch.randn(2, 2, 5, 7)
     expected = F.interpolate(lr, scale_factor=factor, mode=mode, align_corners=False)
     for head in ("tanh", "linear"):
-        assert torch.equal(generator("srresnet", factor, base=mode, head=head)(lr), expected)
-        assert torch.equal(generator("rrdbnet", factor, base=mode, head=head)(lr), expected)
+        assert torch.equal(generator("srresnet", factor, residual=mode, head=head)(lr), expected)
+        assert torch.equal(generator("rrdbnet", factor, residual=mode, head=head)(lr), expected)
         fours = F.interpolate(lr[..., :4, :4], scale_factor=factor, mode=mode, align_corners=False)
-        assert torch.equal(generator("unet", factor, base=mode, head=head)(lr[..., :4, :4]), fours)
-        assert torch.equal(generator("resnet18", factor, base=mode, head=head)(lr), expected)
+        assert torch.equal(generator("unet", factor, residual=mode, head=head)(lr[..., :4, :4]), fours)
+        assert torch.equal(generator("resnet18", factor, residual=mode, head=head)(lr), expected)
     assert torch.equal(generator("interpolation", factor, mode=mode)(lr), expected)
 
 
@@ -448,10 +513,10 @@ def test_discriminator_outputs_and_norms() -> None:
     assert not torch.allclose(
         discriminator("patchgan")(condition, field), discriminator("patchgan")(condition.flip(-1), field)
     )
-    judge = discriminator("patchgan", norm="spectral")
+    critic = discriminator("patchgan", norm="spectral")
     for _ in range(30):  # the power iteration goes on with each forward pass in training
-        judge(condition, field)
-    convolutions = [m for m in judge.modules() if isinstance(m, nn.Conv2d)]
+        critic(condition, field)
+    convolutions = [m for m in critic.modules() if isinstance(m, nn.Conv2d)]
     assert len(convolutions) == 4
     for conv in convolutions:
         assert float(torch.linalg.matrix_norm(conv.weight.detach().flatten(1), 2)) == pytest.approx(1.0, abs=0.1)

@@ -71,7 +71,7 @@ def test_keys_and_shapes_are_torchvisions() -> None:
 def test_building_reads_nothing_and_loading_does(tmp_path: Path) -> None:
     made = ResNet18(2, 2, features=4, weights=str(tmp_path / "gone.safetensors"))
     with pytest.raises(
-        ConfigError, match=r"^generator\.weights: no file '.*gone\.safetensors'; .* or 'none' for fresh w"
+        ConfigError, match=r"^generator\.weights: there is no file '.*gone\.safetensors'; .* or 'none' for random w"
     ):
         made.load_pretrained()
 
@@ -111,7 +111,7 @@ def test_other_networks_weights_are_refused(change: str, said: str, tmp_path: Pa
     save_file(tensors | {change: torch.zeros(2)}, tmp_path / "w.safetensors")
     with pytest.raises(ConfigError) as error:
         encoder(tmp_path / "w.safetensors", stem=said)
-    assert f"w.safetensors: tensor {change}: got (2,), expected {shape}; give the weights of" in str(error.value)
+    assert f"w.safetensors: tensor {change}: got (2,), expected {shape}; give weights of" in str(error.value)
     del tensors[change]
     save_file(tensors, tmp_path / "w.safetensors")
     with pytest.raises(ConfigError, match="it is missing, expected"):
@@ -172,33 +172,33 @@ def test_the_coarse_form_pads_by_repeating_the_edge(height: int, width: int) -> 
     below, right = -height % 16, -width % 16
     padded = torch.from_numpy(np.pad(lr.numpy(), ((0, 0), (0, 0), (0, below), (0, right)), mode="edge"))
     assert torch.equal(made(lr), made(padded)[..., : 4 * height, : 4 * width])
-    assert made.any_size and not ResNet18(2, 2, features=4, sees="fine").any_size
+    assert made.pads_input and not ResNet18(2, 2, features=4, input_grid="fine").pads_input
 
 
 @pytest.mark.parametrize("factor, multiple", [(2, 8), (3, 16), (4, 4), (8, 2), (16, 1)])
 def test_multiple_of_the_fine_form(factor: int, multiple: int) -> None:
-    made = ResNet18(1, 1, factor=factor, features=4, sees="fine")
-    assert made.multiple == multiple
+    made = ResNet18(1, 1, factor=factor, features=4, input_grid="fine")
+    assert made.size_multiple == multiple
     assert made(torch.randn(2, 1, multiple, 2 * multiple)).shape == (2, 1, multiple * factor, 2 * multiple * factor)
 
 
 def test_the_fine_form_sees_bilinear_interpolation_and_static_fields_beside_it() -> None:
-    made = ResNet18(2, 2, static_channels=1, features=4, sees="fine").eval()
+    made = ResNet18(2, 2, static_channels=1, features=4, input_grid="fine").eval()
     lr, static = torch.randn(1, 2, 8, 8), torch.randn(1, 1, 32, 32)
-    seen = made._seen(lr, static)
+    seen = made._encoder_input(lr, static)
     up = torch.nn.functional.interpolate(lr, size=(32, 32), mode="bilinear")
     torch.testing.assert_close(seen, torch.cat([up, static], 1))
     assert not torch.equal(made(lr, static), made(lr, static.flip(-1)))
 
 
-@pytest.mark.parametrize("sees", ["coarse", "fine"])
-def test_it_rolls_round_the_globe_by_its_multiple(sees: str) -> None:
+@pytest.mark.parametrize("input_grid", ["coarse", "fine"])
+def test_it_rolls_round_the_globe_by_its_multiple(input_grid: str) -> None:
     torch.manual_seed(0)
-    made = ResNet18(1, 1, features=4, sees=sees, skips=True, head="linear").eval()
+    made = ResNet18(1, 1, features=4, input_grid=input_grid, skips=True, head="linear").eval()
     lr = np.random.default_rng(0).normal(size=(1, 1, 4, 48)).astype(np.float32)
     whole = super_resolve(made, lr, periodic=True)
-    rolled = super_resolve(made, np.roll(lr, made.multiple, -1), periodic=True)
-    np.testing.assert_allclose(rolled, np.roll(whole, 4 * made.multiple, -1), atol=1e-5)
+    rolled = super_resolve(made, np.roll(lr, made.size_multiple, -1), periodic=True)
+    np.testing.assert_allclose(rolled, np.roll(whole, 4 * made.size_multiple, -1), atol=1e-5)
 
 
 # a run
@@ -206,7 +206,7 @@ def test_it_rolls_round_the_globe_by_its_multiple(sees: str) -> None:
 
 def test_a_missing_file_is_refused_before_a_run_is_made(tiny_store: Path, tmp_path: Path) -> None:
     given = PREGAN | {"generator.weights": str(tmp_path / "gone.pth")}
-    with pytest.raises(ConfigError, match=r"^generator\.weights: no file '.*gone\.pth'; give the path"):
+    with pytest.raises(ConfigError, match=r"^generator\.weights: there is no file '.*gone\.pth'; give the path"):
         train(given, store=tiny_store, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -246,8 +246,8 @@ UNFIT: list[tuple[dict[str, Any], str]] = [
         r"^losses\.feature_matching: it compares what a trained discriminator sees; give losses\.adversarial a weight",
     ),
     (
-        {"losses.feature_matching.weight": 1.0, "discriminator.name": "tiny:Deaf"},
-        r"^losses\.feature_matching: tiny:Deaf has no method `listen`",
+        {"losses.feature_matching.weight": 1.0, "discriminator.name": "tiny:WithoutFeatures"},
+        r"^losses\.feature_matching: tiny:WithoutFeatures has no method `forward_features`",
     ),
     (
         {"content.losses.feature_matching.weight": 1.0},
@@ -273,7 +273,7 @@ def test_what_cannot_train_is_refused_before_a_run_is_made(
     tiny_store: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     settings: dict[str, Any] = SETTINGS
-    if {"bicubic", "published/cgan"} & {changes.get("system")} or {"tiny:Keeps", "unet", "tiny:Deaf"} & {
+    if {"bicubic", "published/cgan"} & {changes.get("system")} or {"tiny:Keeps", "unet", "tiny:WithoutFeatures"} & {
         changes.get("generator.name"),
         changes.get("discriminator.name"),
     }:

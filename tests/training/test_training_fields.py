@@ -30,7 +30,7 @@ MEASURED = [f"train_{name}" for name in VALID_SCORES]
 class Draws(Keeps):
     """A generator of the user's that adds noise, as much when it is scored."""
 
-    factor, multiple, halo_cells = 4, 1, 0
+    factor, halo_cells = 4, 0
 
     def forward(self, lr: torch.Tensor, static: torch.Tensor | None = None) -> torch.Tensor:
         """(b, c, h, w) to (b, c, 4 h, 4 w)."""

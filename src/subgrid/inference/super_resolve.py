@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from subgrid.data.scaling import Field
+from subgrid.models.protocols import Generator, NoiseGenerator
 
 FINE_CELLS_AT_ONCE = 1024 * 1024  # of one channel drawn in one forward pass
 CELLS_AT_ONCE = 64 * 1024  # coarse cells in one forward pass, about 1.5 GiB inside SRResNet at factor 4
@@ -24,7 +25,7 @@ def super_resolve(generator: nn.Module, lr: Field, static: Field | None = None, 
     """Apply a generator to coarse fields of any size.
 
     Args:
-        generator: with `factor`, `multiple` and `halo_cells`; runs where its parameters are, in float32.
+        generator: runs where its parameters are, in float32.
         lr: (n, c, h, w) standardised coarse fields.
         static: (s, h*factor, w*factor) scaled static fields, or None.
         periodic: the columns close the circle: each side sees the other across the seam.
@@ -32,7 +33,8 @@ def super_resolve(generator: nn.Module, lr: Field, static: Field | None = None, 
     Returns:
         (n, c_out, h*factor, w*factor) standardised fine fields.
     """
-    factor, multiple, halo = (int(getattr(generator, key)) for key in ("factor", "multiple", "halo_cells"))
+    assert isinstance(generator, Generator)
+    factor, multiple, halo = generator.factor, generator.size_multiple, generator.halo_cells
     height, width = lr.shape[-2:]
     side = -(-halo // multiple) * multiple if periodic else 0
     below, right = -height % multiple, -(width + 2 * side) % multiple
@@ -70,18 +72,19 @@ def draw_fields(generator: nn.Module, num: int, seed: Sequence[int]) -> Field:
     """Draw fields from an unconditional generator.
 
     Args:
-        generator: with `latent` and `shape`; runs where its parameters are, in float32.
+        generator: runs where its parameters are, in float32.
         num: how many.
         seed: of the noise; the first fields of a longer draw are those of a shorter one.
 
     Returns:
         (num, c, rows, columns) standardised fields.
     """
-    noise, (rows, columns) = draw_noise(num, int(generator.latent), seed), generator.shape  # type: ignore[arg-type,misc]
+    assert isinstance(generator, NoiseGenerator)
+    noise, (rows, columns) = draw_noise(num, generator.latent, seed), generator.shape
     device = next(p.device for p in generator.parameters())
     was_training = generator.training
     generator.eval()
-    at_once = max(1, FINE_CELLS_AT_ONCE // (int(rows) * int(columns)))
+    at_once = max(1, FINE_CELLS_AT_ONCE // (rows * columns))
     out = [generator(noise[i : i + at_once].to(device)).float().cpu().numpy() for i in range(0, num, at_once)]
     generator.train(was_training)
     return np.concatenate(out)

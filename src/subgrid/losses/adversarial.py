@@ -37,9 +37,9 @@ class RelativisticAverage(AdversarialLoss):
     follows BasicSR; the usual weight of 5e-3 assumes it.
 
     Args:
-        mean: what the means are taken over: `batch` (default), place by place; or `all`, over the batch and all
+        mean: what the means are taken over: `batch`, place by place; or `all`, over the batch and all
             places, as in the published PREGAN.
-        generator_halves: terms of the generator's loss: `both` (default); or `fake`, BCE(fake - mean(real), 1)
+        generator_halves: terms of the generator's loss: `both`; or `fake`, BCE(fake - mean(real), 1)
             alone and not halved, as in the published PREGAN. With `fake` no gradient passes through mean(fake).
 
     Raises:

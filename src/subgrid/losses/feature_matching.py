@@ -22,7 +22,7 @@ class FeatureMatching(nn.Module):
     held fixed, and the features of true fields are detached.
 
     Args:
-        activation: compare features `before` the activations (default), which are denser, as ESRGAN does in its
+        activation: compare features `before` the activations, which are denser, as ESRGAN does in its
             perceptual loss (Wang et al. 2018, arXiv:1809.00219, section 3.3); or `after` them.
     """
 

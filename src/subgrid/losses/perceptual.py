@@ -63,12 +63,12 @@ class Perceptual(ContentLoss):
         variables: names of the fields' channels, in their order.
         inputs: three variables, for red, green and blue, such as `["t2m", "u10", "v10"]`; a variable may be
             repeated.
-        weights: `official` (default: torchvision's VGG19, trained on ImageNet), or the path of such a file.
-        layer: the layer whose features are compared, `conv{stage}_{index}`, from `conv1_1` to `conv5_4` (default).
+        weights: `official` (torchvision's VGG19, trained on ImageNet), or the path of such a file.
+        layer: the layer whose features are compared, `conv{stage}_{index}`, from `conv1_1` to `conv5_4`.
             A field needs at least 2^(stage - 1) cells along each side.
-        activation: compare features `before` (default) or `after` that layer's ReLU.
-        ranges: [low, high] of each input, in standard deviations; by default -3 to 3.
-        distance: `l1` (default) or `mse`, the mean over all features.
+        activation: compare features `before` or `after` that layer's ReLU.
+        ranges: [low, high] of each input, in standard deviations.
+        distance: `l1` or `mse`, the mean over all features.
 
     Raises:
         ValueError: for an unknown variable, layer or choice, or a range whose low end is not below its high end.

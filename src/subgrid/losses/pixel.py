@@ -28,8 +28,7 @@ class Charbonnier(ContentLoss):
     """Mean of sqrt(d^2 + eps^2): L1 with a gradient at zero (Charbonnier et al. 1994, doi:10.1109/ICIP.1994.413553).
 
     Args:
-        eps: the difference, in standard deviations, below which the loss behaves as a squared error; above 0, by
-            default 0.001.
+        eps: the difference, in standard deviations, below which the loss behaves as a squared error; above 0.
     """
 
     def __init__(self, eps: float = 1e-3) -> None:

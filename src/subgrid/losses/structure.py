@@ -17,8 +17,8 @@ class BoxSSIM(ContentLoss):
 
     Args:
         c1: C1, in standard deviations squared, which limits the effect of the means where both are near zero; above
-            0, by default 0.0001 (0.01^2).
-        c2: C2, likewise for the variances; above 0, by default 0.0009 (0.03^2).
+            0.
+        c2: C2, likewise for the variances; above 0.
     """
 
     def __init__(self, c1: float = 0.01**2, c2: float = 0.03**2) -> None:
@@ -44,9 +44,9 @@ class GaussianSSIM(ContentLoss):
 
     Args:
         data_range: range of the fields, in standard deviations, which sets C1 = (0.01 data_range)^2 and
-            C2 = (0.03 data_range)^2; above 0, by default 6.
-        sigma: standard deviation of the Gaussian window, in fine cells; above 0, by default 1.5.
-        window: width of the window, in fine cells, and the smallest height and width of a field; by default 11.
+            C2 = (0.03 data_range)^2; above 0.
+        sigma: standard deviation of the Gaussian window, in fine cells; above 0.
+        window: width of the window, in fine cells, and the smallest height and width of a field.
     """
 
     def __init__(self, data_range: float = 6.0, sigma: float = 1.5, window: int = 11) -> None:
@@ -71,10 +71,10 @@ class MultiScaleSSIM(ContentLoss):
 
     Args:
         data_range: range of the fields, in standard deviations, which sets C1 = (0.01 data_range)^2 and
-            C2 = (0.03 data_range)^2; above 0, by default 6.
-        sigma: standard deviation of the Gaussian window, in cells of each scale; above 0, by default 1.5.
-        window: width of the window, in cells of each scale, and the smallest height and width of a field; by
-            default 11. A narrower window lets more scales fit.
+            C2 = (0.03 data_range)^2; above 0.
+        sigma: standard deviation of the Gaussian window, in cells of each scale; above 0.
+        window: width of the window, in cells of each scale, and the smallest height and width of a field. A narrower
+            window lets more scales fit.
     """
 
     WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)

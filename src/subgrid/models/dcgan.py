@@ -24,8 +24,8 @@ class DCGAN(nn.Module, NoiseGenerator):
         latent: length of the noise vector, at least 1. A longer one can describe more different fields.
         features: channels of the finest hidden grid, at least 1; each coarser grid has twice as many, up to eight
             times. Time and memory grow with its square.
-        norm: `batch` (default, as published) for BatchNorm after each layer, or `none`.
-        head: activation of the output: `tanh` (default, as published) limits values to one standard deviation;
+        norm: `batch` (as published) for BatchNorm after each layer, or `none`.
+        head: activation of the output: `tanh` (as published) limits values to one standard deviation;
             `linear` does not.
     """
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from subgrid.models.blocks import check_choice
-from subgrid.models.protocols import Condition, FeatureDiscriminator, Features, Fields, Output
+from subgrid.models.protocols import Condition, FeatureDiscriminator, Fields, LayerFeatures, Output
 
 NORMS = ("batch", "spectral", "none")
 OUTPUTS = ("logits", "sigmoid")
@@ -26,8 +26,8 @@ class PatchGAN(nn.Module, FeatureDiscriminator):
         channels_condition: number of variables of the interpolated input; 0 where there is none.
         features: channels after the first convolution, at least 1; the next two have two and four times as many.
             Time and memory grow with its square.
-        norm: `batch` (default, as published) for BatchNorm, `spectral` for spectral normalisation, or `none`.
-        output: `sigmoid` (default, as published), or `logits`, which the losses expect.
+        norm: `batch` (as published) for BatchNorm, `spectral` for spectral normalisation, or `none`.
+        output: `sigmoid` (as published), or `logits`, which the losses expect.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class PatchGAN(nn.Module, FeatureDiscriminator):
         """Return (b, 1, H/8 - 1, W/8 - 1); H and W must be at least 16."""
         return self.forward_features(condition, field)[0]
 
-    def forward_features(self, condition: Condition, field: Fields) -> tuple[Output, list[Features]]:
+    def forward_features(self, condition: Condition, field: Fields) -> tuple[Output, list[LayerFeatures]]:
         """Return the output, and the features before each of the three activations."""
         return _forward_features(self.layers, torch.cat([condition, field], 1))
 
@@ -73,8 +73,8 @@ class VGG(nn.Module, FeatureDiscriminator):
         channels_condition: number of variables of the interpolated input; 0 where there is none.
         features: channels after the first convolution, at least 1; they double with each stride of 2 after the
             first. Time and memory grow with its square.
-        norm: `none` (default, as published), `batch` for BatchNorm, or `spectral` for spectral normalisation.
-        output: `logits` (default, as published), or `sigmoid`.
+        norm: `none` (as published), `batch` for BatchNorm, or `spectral` for spectral normalisation.
+        output: `logits` (as published), or `sigmoid`.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class VGG(nn.Module, FeatureDiscriminator):
         """Return (b, 1, H/16, W/16), rounded up."""
         return self.forward_features(condition, field)[0]
 
-    def forward_features(self, condition: Condition, field: Fields) -> tuple[Output, list[Features]]:
+    def forward_features(self, condition: Condition, field: Fields) -> tuple[Output, list[LayerFeatures]]:
         """Return the output, and the features before each of the eight activations."""
         return _forward_features(self.layers, torch.cat([condition, field], 1))
 

@@ -18,7 +18,7 @@ class Interpolation(nn.Module, Generator):
         channels_out: number of variables of the output, the same.
         factor: fine cells per coarse cell along an axis.
         static_channels: number of static fields, which are not used.
-        mode: `bilinear` or `bicubic` (default).
+        mode: `bilinear` or `bicubic`.
     """
 
     def __init__(

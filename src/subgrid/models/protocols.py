@@ -19,7 +19,8 @@ Fine = Float[Tensor, "b c_out {self.factor}*h {self.factor}*w"]
 Features = Float[Tensor, "b f h w"]
 Condition = Float[Tensor, "b c_condition H W"]
 Fields = Float[Tensor, "b c H W"]
-Output = Float[Tensor, "b 1 h w"]
+Output = Float[Tensor, "b 1 _ _"]
+LayerFeatures = Float[Tensor, "b _ _ _"]
 
 
 @runtime_checkable
@@ -71,15 +72,6 @@ class NoiseGenerator(Protocol):
 
 
 @runtime_checkable
-class Pretrained(Protocol):
-    """A network that starts from weights trained elsewhere."""
-
-    def load_pretrained(self) -> None:
-        """Load these weights; called once, when a training starts."""
-        ...
-
-
-@runtime_checkable
 class Discriminator(Protocol):
     """A discriminator, called as `discriminator(condition, field)`.
 
@@ -95,7 +87,7 @@ class Discriminator(Protocol):
 class FeatureDiscriminator(Discriminator, Protocol):
     """A discriminator that feature matching can be computed with."""
 
-    def forward_features(self, condition: Condition, field: Fields) -> tuple[Output, list[Features]]:
+    def forward_features(self, condition: Condition, field: Fields) -> tuple[Output, list[LayerFeatures]]:
         """Return the logits, and the features before each activation."""
         ...
 

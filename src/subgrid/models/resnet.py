@@ -18,8 +18,8 @@ from subgrid.models.blocks import (
     with_static,
     zero_init_head,
 )
-from subgrid.models.protocols import Coarse, Features, Fine, Generator, Pretrained, Static
-from subgrid.pretrained import fill, find_weights, read_weights
+from subgrid.models.protocols import Coarse, Features, Fine, Generator, Static
+from subgrid.pretrained import Pretrained, fill, find_weights, read_weights
 
 STEMS = ("random", "adapted")
 ENCODER_NORMS = ("batch", "fixed")
@@ -106,21 +106,21 @@ class ResNet18(nn.Module, Generator, Pretrained):
         factor: fine cells per coarse cell along an axis: 2 or more.
         static_channels: number of fine static fields.
         features: channels of the decoder's finer grids, at least 1. Time and memory grow with it.
-        weights: of the encoder: `official` (default: torchvision's, trained on ImageNet), the path of such a file,
+        weights: of the encoder: `official` (torchvision's, trained on ImageNet), the path of such a file,
             or `none` for random ones.
-        stem: of loaded weights: `random` (default, as published) keeps the stem's initial weights; `adapted` uses
+        stem: of loaded weights: `random` (as published) keeps the stem's initial weights; `adapted` uses
             the mean of the loaded ones over red, green and blue for every channel, scaled by 3 / channels to keep
             the output's size.
         frozen: whether the encoder's weights stay as they are; as published they do.
-        encoder_norm: `batch` (default, as published), or `fixed`: BatchNorm uses its stored statistics in training
+        encoder_norm: `batch` (as published), or `fixed`: BatchNorm uses its stored statistics in training
             too.
-        input_grid: grid of the encoder's input: `coarse` (default, as published), or `fine`, interpolated
+        input_grid: grid of the encoder's input: `coarse` (as published), or `fine`, interpolated
             bilinearly.
         skips: pass the encoder's features at 1/8, 1/4 and 1/2 of its grid to the decoder.
-        norm: BatchNorm in the decoder: `batch` (default, as published) or `none`.
-        head: activation of the output: `tanh` (default, as published) limits it to one standard deviation; `linear`
+        norm: BatchNorm in the decoder: `batch` (as published) or `none`.
+        head: activation of the output: `tanh` (as published) limits it to one standard deviation; `linear`
             does not.
-        residual: interpolated input that the output is added to: `none` (default, as published), `bilinear` or
+        residual: interpolated input that the output is added to: `none` (as published), `bilinear` or
             `bicubic`. Training then starts from the interpolation.
     """
 

@@ -63,10 +63,10 @@ class RRDBNet(nn.Module, Generator):
         features: channels of the hidden layers. Time and memory grow with its square.
         blocks: number of residual in residual dense blocks; each adds 18 coarse cells to the halo.
         growth: channels that each convolution of a dense block adds.
-        head: activation of the output: `linear` (default), or `tanh`, which limits it to one standard deviation.
-        residual: interpolated input that the output is added to: `none` (default, as published), `bilinear` or
+        head: activation of the output: `linear`, or `tanh`, which limits it to one standard deviation.
+        residual: interpolated input that the output is added to: `none` (as published), `bilinear` or
             `bicubic`. Training then starts from the interpolation, and the network learns what it lacks.
-        init_scale: factor on the initial weights (Kaiming's) of the dense blocks; with 1 (default) torch's own
+        init_scale: factor on the initial weights (Kaiming's) of the dense blocks; with 1 torch's own
             initial weights are kept. ESRGAN uses 0.1, so that the blocks start close to the identity.
     """
 

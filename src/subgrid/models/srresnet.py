@@ -34,13 +34,13 @@ class SRResNet(nn.Module, Generator):
         static_channels: number of fine static fields.
         features: channels of the hidden layers, at least 1. Time and memory grow with its square.
         blocks: number of residual blocks; each adds 2 coarse cells to the halo.
-        norm: `batch` (default, as published) for BatchNorm, or `none`. With BatchNorm the output for a field
+        norm: `batch` (as published) for BatchNorm, or `none`. With BatchNorm the output for a field
             depends on the other fields of its training batch.
-        head: activation of the output: `tanh` (default, as published) limits it to one standard deviation; `linear`
+        head: activation of the output: `tanh` (as published) limits it to one standard deviation; `linear`
             does not.
-        residual: interpolated input that the output is added to: `none` (default, as published), `bilinear` or
+        residual: interpolated input that the output is added to: `none` (as published), `bilinear` or
             `bicubic`. Training then starts from the interpolation, and the network learns what it lacks.
-        attention: `se` for squeeze and excitation at the end of each residual block, or `none` (default).
+        attention: `se` for squeeze and excitation at the end of each residual block, or `none`.
         multiscale: insert 3x3, 5x5 and 7x7 convolutions in parallel after the first layer.
         dilation: dilation of the convolutions in residual blocks, in coarse cells.
         head_kernel: width of the last convolution, odd; the published 9 takes a quarter of an update's time on a

@@ -32,11 +32,11 @@ class UNet(nn.Module, Generator):
         factor: fine cells per coarse cell along an axis: 2, 4, 8, ...
         static_channels: number of fine static fields.
         features: channels of the finest hidden grids. Time and memory grow with its square.
-        norm: `batch` (default, as published) for BatchNorm, or `none`. With BatchNorm the output for a field
+        norm: `batch` (as published) for BatchNorm, or `none`. With BatchNorm the output for a field
             depends on the other fields of its training batch.
-        head: activation of the output: `tanh` (default, as published) limits it to one standard deviation; `linear`
+        head: activation of the output: `tanh` (as published) limits it to one standard deviation; `linear`
             does not.
-        residual: interpolated input that the output is added to: `none` (default, as published), `bilinear` or
+        residual: interpolated input that the output is added to: `none` (as published), `bilinear` or
             `bicubic`. Training then starts from the interpolation, and the network learns what it lacks.
         skips: pass the encoder's features and the input to the decoder at their own grids.
     """

@@ -15,6 +15,7 @@ from subgrid.data.patches import patch_shape
 from subgrid.data.store import Store
 from subgrid.errors import ConfigError, RunError
 from subgrid.losses import DISCRIMINATOR_LOSSES
+from subgrid.models.protocols import FeatureDiscriminator, Generator, NoiseGenerator
 from subgrid.networks import build_discriminator, build_generator
 from subgrid.pretrained import load_pretrained
 from subgrid.scores import compute_statistics
@@ -85,7 +86,8 @@ def refuse_unfit(config: Config, store: Store) -> None:
     load_pretrained(generator)
     if not config.conditional:
         where = f"generator: {config.generator.name} on fields of {rows} x {columns} cells"
-        noise = torch.zeros(count, int(generator.latent))  # type: ignore[arg-type]
+        assert isinstance(generator, NoiseGenerator)
+        noise = torch.zeros(count, generator.latent)
         sr, condition = _rehearse(where, lambda: generator(noise)), hr[:, :0]
     else:
         _refuse_uneven(config, generator, lr)
@@ -112,9 +114,13 @@ def _rehearse_discriminator(config: Config, condition: Tensor, field: Tensor) ->
     assert config.discriminator is not None
     name, (rows, columns) = config.discriminator.name, field.shape[-2:]
     discriminator = build_discriminator(config)
-    if FEATURES in config.losses and config.losses[FEATURES].weight and not hasattr(discriminator, "listen"):
+    if (
+        FEATURES in config.losses
+        and config.losses[FEATURES].weight
+        and not isinstance(discriminator, FeatureDiscriminator)
+    ):
         raise ConfigError(
-            f"losses.{FEATURES}: {name} has no method `listen` that gives its inner features; set its weight to 0."
+            f"losses.{FEATURES}: {name} has no method `forward_features` that returns its features; set its weight to 0."
         )
     _rehearse(
         f"train.patch: {name} on fields of {rows} x {columns} cells", lambda: discriminator(condition, field), LARGER
@@ -123,9 +129,10 @@ def _rehearse_discriminator(config: Config, condition: Tensor, field: Tensor) ->
 
 def _refuse_uneven(config: Config, generator: nn.Module, lr: Tensor) -> None:
     """Patches must have the multiple of cells that the generator needs; whole fields are padded to it later."""
-    if getattr(generator, "any_size", False):
+    assert isinstance(generator, Generator)
+    if generator.pads_input:
         return
-    multiple = int(getattr(generator, "multiple", 1))
+    multiple = generator.size_multiple
     height, width = lr.shape[-2:]
     if height % multiple == 0 and width % multiple == 0:
         return

@@ -12,6 +12,7 @@ from subgrid.errors import RunError
 from subgrid.inference.super_resolve import draw_noise
 from subgrid.losses.base import ContentLoss
 from subgrid.models.blocks import resize
+from subgrid.models.protocols import FeatureDiscriminator, NoiseGenerator
 from subgrid.training.checkpoint import State
 from subgrid.training.objective import LOWER_RATE, Game
 
@@ -28,7 +29,8 @@ def update(
     lr, hr, static = (part.contiguous(memory_format=torch.channels_last) for part in batch)  # type: ignore[attr-defined]
     logged: dict[str, Tensor] = {}
     if not config.conditional:
-        noise = draw_noise(len(hr), int(state.generator.latent), (config.seed, 2, state.step)).to(hr.device)  # type: ignore[arg-type]
+        assert isinstance(state.generator, NoiseGenerator)
+        noise = draw_noise(len(hr), state.generator.latent, (config.seed, 2, state.step)).to(hr.device)
         with fabric.autocast():
             sr = state.generator(noise)
         condition = hr[:, :0]
@@ -83,8 +85,10 @@ def _game_terms(
 
 def _listen(judge: nn.Module, condition: Tensor, field: Tensor, features: bool) -> tuple[Tensor, list[Tensor]]:
     """The verdict, and the inner features where they are wanted."""
-    heard: tuple[Tensor, list[Tensor]] = judge.listen(condition, field) if features else (judge(condition, field), [])  # type: ignore[operator]
-    return heard
+    if not features:
+        return judge(condition, field), []
+    assert isinstance(judge, FeatureDiscriminator)
+    return judge.forward_features(condition, field)
 
 
 def _update_discriminator(

@@ -55,7 +55,7 @@ def test_missing_weights_say_what_is_there(tiny_run: Path, tmp_path: Path) -> No
         load_generator(load_run(broken), "best")
     assert str(error.value) == f"{broken} has no weights 'best'; available: content, last. Choose one of these."
     shutil.rmtree(broken / "weights")
-    with pytest.raises(RunError, match=r"there are: none yet\. Train first, or go on with `subgrid train"):
+    with pytest.raises(RunError, match=r"available: none yet\. Train first, or resume with `subgrid train"):
         load_generator(load_run(broken))
 
 

@@ -98,7 +98,7 @@ def tables(found: Gathered) -> str:
 
 def single_seeds(found: Gathered) -> str:
     """Count how often a single seed reports a difference that all seeds together do not confirm, in the ranked scores."""
-    table = found.tables["single_seeds"].fillna({"verdict": "", "all_seeds": ""})
+    table = found.tables["single_seeds"]
     table = table[table["score"].isin(RANKED)]
     counts = len(table), is_claim(table).sum(), is_unsupported(table).sum()
     return "single seeds: {} comparisons, {} report better or worse, {} of these not confirmed by all seeds".format(

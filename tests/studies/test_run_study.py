@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,14 @@ import subgrid
 from report_study import make_study
 from subgrid.errors import ConfigError, RunError
 from subgrid.networks import build_discriminator, build_generator
+from subgrid.reporting.format_numbers import format_number
 from subgrid.run import load_run
 from subgrid.scores import find_score
 from subgrid.scores.block_length import find_breaks
 from subgrid.scores.bootstrap import paired
 from subgrid.scores.seeds import paired_over_seeds
 from subgrid.scores.statistics_file import StatisticsReader
-from subgrid.studies import jobs, progress, run_study, scheduling
+from subgrid.studies import jobs, paper_figures, progress, run_study, scheduling
 from subgrid.studies.jobs import Job, run_job
 from subgrid.studies.paired_runs import verdict
 from subgrid.studies.plan import Plan, load_study
@@ -72,19 +74,33 @@ def study_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def unbroken(one_thread: None, study_file: Path) -> Path:
-    """The study, run at once in this process; not to be changed."""
+    """The study, run at once in this process; not to be changed. One figure for papers: test_arms.py has the others."""
     out = study_file.parent / "unbroken"
-    subgrid.study(study_file, out=out, threads=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            paper_figures, "_drawings", lambda study, drawings=paper_figures._drawings: islice(drawings(study), 1)
+        )
+        subgrid.study(study_file, out=out, threads=1)
     assert {"report.html", "figures", "outputs"} <= {path.name for path in out.iterdir()}
     return out
 
 
 @pytest.fixture
-def copy(unbroken: Path, study_file: Path, tmp_path: Path) -> Path:
-    """A study's folder without its results, to be changed; its stores stay where they are."""
+def copy(unbroken: Path, tmp_path: Path) -> Path:
+    """A copy of the study's folder, to be changed; its runs use the stores of the original."""
     out = tmp_path / "copy"
     shutil.copytree(unbroken, out)
     return out
+
+
+@pytest.fixture
+def half(copy: Path) -> Path:
+    """A copy in which the runs of the second seed and all results are missing."""
+    for path in (*copy.glob("runs/*-seed1"), copy / "figures", copy / "outputs"):
+        shutil.rmtree(path)
+    for path in (*copy.glob("*.csv"), copy / "report.html"):
+        path.unlink()
+    return copy
 
 
 def scores(out: Path, run: str) -> pd.DataFrame:
@@ -118,7 +134,10 @@ def test_mean_spread_and_difference_are_those_of_the_runs(unbroken: Path) -> Non
     assert results.loc[("bilinear", "t2m", "psnr"), "verdict"] == "worse"
     assert np.isnan(results.loc[("sound", "t2m", "rmse"), "difference"])
     published = results.loc[("sampled", "all", "published_psnr")]
-    assert np.isnan(published["difference"]) and published["note"] == "no parts kept of this score"
+    assert (
+        np.isnan(published["difference"])
+        and published["note"] == "no statistics of single times were kept for this score"
+    )
 
 
 def test_each_seed_alone_is_compared_over_times_alone(unbroken: Path) -> None:
@@ -268,19 +287,19 @@ def test_an_arm_that_does_not_fit_its_data_stops_all_before_any_training(study_f
     assert not (tmp_path / "out" / "runs").exists()
 
 
-def killed_when(command: list[str], out: Path, runs: int) -> None:
-    """Start, wait until so many runs are begun and the last of them has learnt something, and kill."""
+def kill_during(command: list[str], run: Path) -> None:
+    """Start a study, wait until one of its runs has a first line of history, and kill the process."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while len(list((out / "runs").glob("*/history.csv"))) < runs:
+    while not (run / "history.csv").exists():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
 
 
-def test_killed_twice_and_resumed_it_gives_the_same_results(unbroken: Path, study_file: Path, tmp_path: Path) -> None:
-    out = tmp_path / "killed"
+def test_killed_twice_and_resumed_it_gives_the_same_results(unbroken: Path, study_file: Path, half: Path) -> None:
+    out = half
     code = "from subgrid.cli import main; main()"
     command = [
         sys.executable,
@@ -294,9 +313,9 @@ def test_killed_twice_and_resumed_it_gives_the_same_results(unbroken: Path, stud
         "1",
         "--no-figures",
     ]
-    killed_when(command, out, 1)
+    kill_during(command, out / "runs" / "sound-seed1")
     assert not (out / "results.csv").exists()
-    killed_when(command, out, 3)
+    kill_during(command, out / "runs" / "sampled-seed1")
     assert not (out / "results.csv").exists()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
@@ -305,16 +324,17 @@ def test_killed_twice_and_resumed_it_gives_the_same_results(unbroken: Path, stud
     assert f"{out / 'results.csv'}" in done.stdout
     for name in ("results.csv", "single_seeds.csv", "failures.csv", "differences.csv"):
         assert (out / name).read_bytes() == (unbroken / name).read_bytes()
-    assert len(json.loads((out / "study.json").read_text())["resumed"]) == 2
+    assert len(json.loads((out / "study.json").read_text())["resumed"]) == 3
 
 
 def test_two_workers_give_the_same_results(
-    unbroken: Path, study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    unbroken: Path, study_file: Path, half: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scheduling, "count_cores", lambda: 2)
-    subgrid.study(study_file, out=tmp_path / "two", workers=2, figures=False)
-    assert (tmp_path / "two" / "results.csv").read_bytes() == (unbroken / "results.csv").read_bytes()
-    assert json.loads((tmp_path / "two" / "study.json").read_text())["threads"] == 1
+    subgrid.study(study_file, out=half, workers=2, figures=False)
+    assert (half / "results.csv").read_bytes() == (unbroken / "results.csv").read_bytes()
+    facts = json.loads((half / "study.json").read_text())
+    assert (facts["workers"], facts["threads"]) == (2, 1)
 
 
 def test_an_existing_cluster_is_used_one_job_at_a_time_in_a_process(
@@ -341,7 +361,7 @@ def test_an_existing_cluster_is_used_one_job_at_a_time_in_a_process(
 
 def test_workers_without_distributed_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    for client in (scheduling.local_client(1, 1), scheduling.remote_client("tcp://127.0.0.1:1")):
+    for client in (scheduling.local_client(1, 1), scheduling.remote_client("tcp://head-node:8786")):
         with pytest.raises(RunError, match=re.escape('`pip install "subgrid[cluster]"`')), client:
             pass
 
@@ -446,10 +466,10 @@ def test_the_table_on_the_screen(
     text = capsys.readouterr().out
     lines = [line for line in text.splitlines() if "t2m" in line]
     assert len(lines) == 4
-    assert "sound * " in lines[0] and " ± " not in lines[0] and "±" in lines[0]
+    assert "sound * " in lines[0] and " ± " in lines[0]
     rmse = results[(results.arm == "bilinear") & (results.score == "rmse")].iloc[0]
-    assert f"{rmse['mean']:.4g} -" in lines[2]
-    assert "against sound (*)" in text
+    assert f"{format_number(rmse['mean'])} -" in lines[2]
+    assert "Compared with sound (*)" in text
 
 
 def all_jobs(folder: Path, plan: Plan) -> list[Job]:
@@ -491,7 +511,7 @@ def test_what_cannot_be_paired_says_why(copy: Path, study_file: Path) -> None:
     whole.assign(convention=whole.convention + " (data range 20; x)").to_csv(theirs, index=False)
     assert notes(collect(plan, runs), "sampled").note == "failed: seed 0; another data range than the reference's"
     (scored / "parts.nc").unlink()
-    assert "fields drawn from noise have no truth" in notes(collect(plan, runs), "sampled").note
+    assert "unconditional samples have no paired truth" in notes(collect(plan, runs), "sampled").note
     assert notes(collect(plan, runs), "sound").note == ""
     for seed in (0, 1):
         (copy / "runs" / f"sound-seed{seed}" / "job.json").unlink()

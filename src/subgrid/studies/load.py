@@ -16,7 +16,7 @@ from subgrid.reporting.merge_runs import merge_systems
 from subgrid.scores.registry import BASELINES, TRUTH
 from subgrid.scores.score_table import update_names
 from subgrid.studies.jobs import FACTS, STUDY_FILE
-from subgrid.studies.results import WORDS
+from subgrid.studies.results import fill_texts
 
 TABLES = ("results", "differences", "costs", "failures")
 LATER = ("single_seeds",)  # a study of an older subgrid has none
@@ -100,8 +100,7 @@ def gather(folder: str | Path) -> Gathered:
     facts = json.loads((folder / STUDY_FILE).read_text(encoding="utf-8"))
     there = [name for name in (*TABLES, *LATER) if (folder / f"{name}.csv").is_file()]
     read = {name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values=[""]) for name in there}
-    tables = {name: update_names(table) for name, table in read.items()}
-    tables["results"][WORDS] = tables["results"][WORDS].astype(object).fillna("")
+    tables = {name: fill_texts(update_names(table)) for name, table in read.items()}
     runs = {
         arm: {
             seed: path for seed in facts["seeds"] if ((path := folder / "runs" / f"{arm}-seed{seed}") / FACTS).is_file()

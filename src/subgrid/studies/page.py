@@ -231,7 +231,6 @@ def _single_seeds(single: pd.DataFrame | None) -> dict[str, Any] | None:
     if single is None or single["seed"].nunique() < FEWEST_SEEDS:
         return None
     single = single[single["score"].isin(RANKED)]
-    single = single.assign(**{name: single[name].fillna("") for name in ("verdict", "all_seeds")})
     rows = []
     for (arm, variable, score), of_seeds in single.groupby(["arm", "variable", "score"], sort=False):
         if not is_unsupported(of_seeds).any():

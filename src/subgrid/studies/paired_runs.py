@@ -1,4 +1,4 @@
-"""Runs of an arm beside the reference arm's, with what their evaluations kept of every test time."""
+"""Runs of an arm and of the reference arm in pairs, with the statistics that their evaluations kept of every test time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pandas as pd
 from subgrid.evaluation.evaluate import request_of
 from subgrid.evaluation.regions import whole_area
 from subgrid.run import load_run, store_of
-from subgrid.scores.block_length import find_breaks
+from subgrid.scores.block_length import IntArray, find_breaks
 from subgrid.scores.bootstrap import Interval
 from subgrid.scores.checks import FloatArray
 from subgrid.scores.plan import list_jobs
@@ -26,181 +26,215 @@ from subgrid.scores.seeds import SeedInterval
 from subgrid.scores.statistics_file import StatisticsReader
 from subgrid.studies.jobs import Job
 
-BETTER, DIFFERS, OPEN = "better", "differs", ""
-_RANGE = re.compile(r"data range [^;)]*")  # as conventions say it; that of the training times
-SAME_TRUTH = ("source", "variables", "factor", "select", "start", "step")
+BETTER, DIFFERS, OPEN = "better", "differs", ""  # verdicts besides TIED and WORSE; OPEN: there is no interval
+_RANGE = re.compile(r"data range [^;)]*")  # in the convention of a score: the range of the training times
+SAME_TRUTH = ("source", "variables", "factor", "select", "start", "step")  # data settings that decide the truth
 Quantity = tuple[str, str]  # variable, score
 Scores = dict[Quantity, dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Scored:
-    """One arm's finished runs, or a baseline.
+class ArmRuns:
+    """The finished runs of an arm, or a baseline.
 
     Attributes:
-        name: of the arm.
-        system: its name in the runs' parts.
-        jobs: finished ones, in the order of seeds; of a baseline the one run that holds it.
-        tables: scores of each run, by (variable, score).
-        baseline: whether it has no seed.
+        name: name of the arm.
+        system: its name among the systems of an evaluation.
+        jobs: the finished runs in the order of seeds; for a baseline, the one run whose evaluation contains it.
+        scores: for each run, the rows of `scores.csv` over all times, by (variable, score).
+        baseline: whether it is a baseline, which has no seed.
     """
 
     name: str
     system: str
     jobs: tuple[Job, ...]
-    tables: tuple[Scores, ...]
+    scores: tuple[Scores, ...]
     baseline: bool = False
 
 
-def scored_arm(name: str, jobs: Sequence[Job]) -> Scored:
-    """Read the scores of an arm's finished runs, of all times.
+def load_arm(name: str, jobs: Sequence[Job]) -> ArmRuns:
+    """Read the scores of an arm's finished runs.
 
     Args:
-        name: of the arm.
-        jobs: all of the study's.
+        name: name of the arm.
+        jobs: all jobs of the study.
     """
-    jobs = [job for job in jobs if job.arm == name and job.done]
-    system = str(jobs[0].config["system"]) if jobs else ""
-    return Scored(name, system, tuple(jobs), tuple(_table(job, system) for job in jobs))
+    finished = [job for job in jobs if job.arm == name and job.done]
+    system = str(finished[0].config["system"]) if finished else ""
+    return ArmRuns(name, system, tuple(finished), tuple(_read_scores(job, system) for job in finished))
 
 
-def _table(job: Job, system: str) -> Scores:
-    """Scores of all times of one system."""
-    full = pd.read_csv(Path(job.out) / "evaluation" / "scores.csv").reindex(
+def load_baselines(reference: ArmRuns) -> Iterator[ArmRuns]:
+    """Read the scores of the interpolations from the reference arm's first run; they are the same in all its runs."""
+    for mode in BASELINES:
+        for job in reference.jobs[:1]:
+            scores = _read_scores(job, mode)
+            if scores:
+                yield ArmRuns(mode, mode, (job,), (scores,), baseline=True)
+
+
+def _read_scores(job: Job, system: str) -> Scores:
+    """Read one system's scores over all times."""
+    table = pd.read_csv(Path(job.out) / "evaluation" / "scores.csv").reindex(
         columns=["system", "variable", "score", "value", "units", "group", "convention"]
     )
-    rows = full[(full.system == system) & (full.group.fillna(ALL) == ALL)].to_dict("records")
+    rows = table[(table.system == system) & (table.group.fillna(ALL) == ALL)].to_dict("records")
     return {(str(row["variable"]), str(row["score"])): {str(key): v for key, v in row.items()} for row in rows}
 
 
-def baselines_of(reference: Scored) -> Iterator[Scored]:
-    """Interpolation, as the reference arm's first run scored it; the same in all of them."""
-    for mode in BASELINES:
-        for job in reference.jobs[:1]:
-            table = _table(job, mode)
-            if table:
-                yield Scored(mode, mode, (job,), (table,), baseline=True)
-
-
-def scores_of(reference: Scored) -> dict[Quantity, Score]:
-    """What finishes the parts that the reference arm's runs kept; empty where they kept none."""
-    kept = [job for job in reference.jobs if _parts(job).is_file()]
-    if not kept:
+def score_definitions(reference: ArmRuns) -> dict[Quantity, Score]:
+    """Find the scores that can be computed from the reference arm's statistics; empty where its runs kept none."""
+    job = next((job for job in reference.jobs if _statistics_file(job).is_file()), None)
+    if job is None:
         return {}
-    run = load_run(kept[0].out)
-    store = store_of(run, kept[0].store)
-    tasks = list_jobs(request_of(run, store), whole_area(store.hr))
-    return {(task.variable, task.score.name): task.score for task in tasks}
+    run = load_run(job.out)
+    store = store_of(run, job.store)
+    return {
+        (task.variable, task.score.name): task.score for task in list_jobs(request_of(run, store), whole_area(store.hr))
+    }
 
 
-def _parts(job: Job) -> Path:
+def _statistics_file(job: Job) -> Path:
     return Path(job.out) / "evaluation" / "parts.nc"
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Runs of an arm beside the reference's, with their parts open.
+class RunStatistics:
+    """The open statistics of one run.
 
     Attributes:
-        seeds: of the pairs; none where the arm is the reference itself.
-        sides: of the arm and of the reference: each run's parts, and which system's are its.
-        shared: what all of them kept.
-        breaks: times after a gap.
-        conventions: of the arm and of the reference, by quantity.
-        refused: why they cannot be paired; empty where they can.
+        reader: the run's file.
+        index: position of the run's system in it.
     """
 
+    reader: StatisticsReader
+    index: int
+
+    def read(self, quantity: Quantity) -> FloatArray:
+        """Read the statistics of one score at every test time, (time, num_statistics)."""
+        values: FloatArray = self.reader.read((ALL, *quantity))[self.index]
+        return values
+
+
+@dataclass(frozen=True)
+class PairedRuns:
+    """Runs of an arm and of the reference arm, in pairs.
+
+    Attributes:
+        arm: the arm.
+        reference: the reference arm.
+        seeds: seed of each pair.
+        refused: why the runs cannot be compared; empty where they can.
+        arm_runs: the arm's side of each pair; empty where the runs cannot be compared.
+        reference_runs: the reference arm's side of each pair, likewise.
+        shared: the scores of which all these runs kept statistics.
+        breaks: indices of the test times that follow a gap.
+    """
+
+    arm: ArmRuns
+    reference: ArmRuns
     seeds: tuple[int, ...]
-    sides: tuple[list[tuple[StatisticsReader, int]], list[tuple[StatisticsReader, int]]]
-    shared: frozenset[Quantity]
-    breaks: Any
-    conventions: tuple[dict[Quantity, str], dict[Quantity, str]]
     refused: str
+    arm_runs: tuple[RunStatistics, ...] = ()
+    reference_runs: tuple[RunStatistics, ...] = ()
+    shared: frozenset[Quantity] = frozenset()
+    breaks: IntArray | None = None
 
     def refusal(self, quantity: Quantity, score: Score | None) -> str:
-        """Why this score of theirs cannot be compared; empty where it can."""
-        ours, theirs = (said.get(quantity) for said in self.conventions)
+        """Say why one score cannot be compared; empty where it can."""
         if self.refused:
             return self.refused
         if score is None or quantity not in self.shared:
-            return "no parts kept of this score"
+            return "no statistics of single times were kept for this score"
+        rows = [side.scores[0].get(quantity) for side in (self.arm, self.reference)]
+        ours, theirs = (None if row is None else str(row["convention"]) for row in rows)
         if ours == theirs:
             return ""
-        same = None not in (ours, theirs) and _RANGE.sub("", str(ours)) == _RANGE.sub("", str(theirs))
+        same = ours and theirs and _RANGE.sub("", ours) == _RANGE.sub("", theirs)
         return f"another {'data range' if same else 'convention'} than the reference's"
 
     def read(self, quantity: Quantity) -> tuple[list[FloatArray], list[FloatArray]]:
-        """Parts of each run of both sides, (time, part)."""
-        ours, theirs = ([reader.read((ALL, *quantity))[i] for reader, i in side] for side in self.sides)
-        return ours, theirs
+        """Read the statistics of one score, (time, num_statistics), for each run of the arm and of the reference arm."""
+        return [run.read(quantity) for run in self.arm_runs], [run.read(quantity) for run in self.reference_runs]
 
 
 @contextmanager
-def paired_runs(one: Scored, reference: Scored) -> Iterator[Pairs]:
-    """Open the parts of all runs that are set side by side."""
-    pairs = _equal_seeds(one, reference)
-    refused = "no seed of both was finished"
-    if pairs:
-        refused = "" if one.name == reference.name else _refusal(one, reference)
-    sides: tuple[list[tuple[StatisticsReader, int]], list[tuple[StatisticsReader, int]]] = ([], [])
+def open_pairs(arm: ArmRuns, reference: ArmRuns) -> Iterator[PairedRuns]:
+    """Open the statistics of all runs of equal seed, and close them afterwards.
+
+    Args:
+        arm: an arm other than the reference arm, or a baseline; at least one finished run.
+        reference: the reference arm.
+    """
+    pairs = _equal_seeds(arm, reference)
+    seeds = tuple(job.seed for _, job in pairs)
+    refused = _refusal(arm, reference) if pairs else "no seed of both was finished"
+    if refused:
+        yield PairedRuns(arm, reference, seeds, refused)
+        return
     with ExitStack() as stack:
-        for pair in [] if refused or one.name == reference.name else pairs:
-            for job, system, side in zip(pair, (one.system, reference.system), sides, strict=True):
-                reader = stack.enter_context(StatisticsReader(_parts(job)))
-                side.append((reader, reader.systems.index(system)))
-        readers = [reader for side in sides for reader, _ in side]
-        clocks = [reader.clock("second") for reader in readers]
-        if any(not np.array_equal(clock, clocks[0]) for clock in clocks):
+
+        def open_run(job: Job, system: str) -> RunStatistics:
+            reader = stack.enter_context(StatisticsReader(_statistics_file(job)))
+            return RunStatistics(reader, reader.systems.index(system))
+
+        arm_runs = tuple(open_run(job, arm.system) for job, _ in pairs)
+        reference_runs = tuple(open_run(job, reference.system) for _, job in pairs)
+        readers = [run.reader for run in (*arm_runs, *reference_runs)]
+        first, *others = (reader.clock("second") for reader in readers)
+        if not all(np.array_equal(times, first) for times in others):
             refused = "not the same test times as the reference"
-        kept = [{key[1:] for key in reader.all_keys() if key[0] == ALL} for reader in readers]
-        shared = frozenset(set.intersection(*kept)) if kept else frozenset()
-        breaks = find_breaks(clocks[0]) if clocks else None
-        said = tuple(
-            {q: str(row["convention"]) for q, row in (arm.tables or ({},))[0].items()} for arm in (one, reference)
+        shared = frozenset.intersection(
+            *(
+                frozenset((variable, score) for area, variable, score in reader.all_keys() if area == ALL)
+                for reader in readers
+            )
         )
-        seeds = () if one.name == reference.name else tuple(theirs.seed for _, theirs in pairs)
-        yield Pairs(seeds, sides, shared, breaks, (said[0], said[1]), refused)
+        yield PairedRuns(arm, reference, seeds, refused, arm_runs, reference_runs, shared, find_breaks(first))
 
 
-def _equal_seeds(one: Scored, reference: Scored) -> list[tuple[Job, Job]]:
-    """Runs of equal seed; a baseline beside each run of the reference."""
-    if one.baseline:
-        return [(one.jobs[0], job) for job in reference.jobs]
-    theirs = {job.seed: job for job in reference.jobs}
-    return [(job, theirs[job.seed]) for job in one.jobs if job.seed in theirs]
+def _equal_seeds(arm: ArmRuns, reference: ArmRuns) -> list[tuple[Job, Job]]:
+    """Pair the runs of equal seed; a baseline is paired with each run of the reference arm."""
+    if arm.baseline:
+        return [(arm.jobs[0], job) for job in reference.jobs]
+    by_seed = {job.seed: job for job in reference.jobs}
+    return [(job, by_seed[job.seed]) for job in arm.jobs if job.seed in by_seed]
 
 
-def _refusal(one: Scored, reference: Scored) -> str:
-    """Why an arm cannot be set against the reference at all; empty where it can."""
-    ours, theirs = (arm.jobs[0].config["data"] for arm in (one, reference))
+def _refusal(arm: ArmRuns, reference: ArmRuns) -> str:
+    """Say why an arm cannot be compared with the reference arm at all; empty where it can."""
+    ours, theirs = (side.jobs[0].config["data"] for side in (arm, reference))
     other = [key for key in SAME_TRUTH if ours.get(key) != theirs.get(key)]
     if other:
         return f"another truth: data.{other[0]} differs"
-    kept = all(_parts(job).is_file() for arm in (one, reference) for job in arm.jobs)
-    return "" if kept else "fields drawn from noise have no truth of their own to be paired over"
+    kept = all(_statistics_file(job).is_file() for side in (arm, reference) for job in side.jobs)
+    return "" if kept else "unconditional samples have no paired truth to be compared over"
 
 
-def verdict(gap: Interval | SeedInterval, score: Score, off: Callable[[], Interval | SeedInterval]) -> str:
-    """Say which of two is better, where that can be told.
+def verdict(
+    difference: Interval | SeedInterval, score: Score, compare_distances: Callable[[], Interval | SeedInterval]
+) -> str:
+    """Decide which of two systems is better.
 
     Args:
-        gap: the difference of their scores.
-        score: whose meaning decides.
-        off: gives the difference of their distances from the best value, for a score that can be wrong on both sides.
+        difference: the difference of their scores, the first minus the second.
+        score: the score, which says which values are better.
+        compare_distances: returns the difference of their distances from the best value; called for a score that can be
+            wrong on both sides of it.
 
     Returns:
-        `better` or `worse` of the first one, `no significant difference`, `differs` where neither is nearer, empty
-        without an interval.
+        `better` or `worse` for the first system, `no significant difference`, `differs` where the difference is
+        significant but neither is closer to the best value, empty without an interval.
     """
-    if gap.significant is None:
+    if difference.significant is None:
         return OPEN
-    if not gap.significant:
+    if not difference.significant:
         return TIED
     if score.higher_is_better is not None:
-        return BETTER if (gap.value > 0) == score.higher_is_better else WORSE
+        return BETTER if (difference.value > 0) == score.higher_is_better else WORSE
     if not math.isfinite(score.best):
         return DIFFERS
-    nearer = off()
-    if not nearer.significant:
+    distances = compare_distances()
+    if not distances.significant:
         return DIFFERS
-    return BETTER if nearer.value < 0 else WORSE
+    return BETTER if distances.value < 0 else WORSE

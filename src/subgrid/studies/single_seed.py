@@ -1,11 +1,12 @@
-"""What one seed alone would have said: the same comparisons, by an interval that knows other times and no other seeds.
+"""Conclusions from single seeds: the comparisons of a study for each seed on its own, with intervals over times only.
 
-A study of one seed claims from it what may be the seed's doing. Set beside the verdict over all seeds, this shows how often.
+A study with one seed may report a difference that is due to the seed. The table shows how often that happens: each verdict
+stands next to the verdict of all seeds together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,61 +14,84 @@ import pandas as pd
 
 from subgrid.scores.bootstrap import paired
 from subgrid.scores.registry import WORSE
+from subgrid.scores.score import Score
 from subgrid.studies.jobs import Job
-from subgrid.studies.paired_runs import BETTER, paired_runs, scored_arm, scores_of, verdict
+from subgrid.studies.paired_runs import (
+    BETTER,
+    ArmRuns,
+    PairedRuns,
+    Quantity,
+    load_arm,
+    open_pairs,
+    score_definitions,
+    verdict,
+)
 from subgrid.studies.plan import Plan
+from subgrid.studies.results import fill_texts
 
 COLUMNS = ("arm", "variable", "score", "units", "seed", "difference", "lower", "upper", "verdict", "all_seeds", "note")
-CLAIMS = (BETTER, WORSE)
-TEXTS = ["arm", "variable", "score", "units", "verdict", "all_seeds", "note"]
 
 
 def collect_single(plan: Plan, jobs: Sequence[Job], results: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
-    """Compare each run with the reference arm's of its seed, on its own.
+    """Compare each run with the reference arm's run of the same seed.
 
     Args:
         plan: the study.
         jobs: all of its runs, finished or failed.
-        results: what `subgrid.studies.results.collect` gave for them.
-        level: of the intervals.
+        results: the results of all seeds, from `subgrid.studies.results.collect`.
+        level: confidence level of the intervals.
 
     Returns:
-        One row an arm, variable, score and seed: units, difference to the reference arm, lower, upper (over times alone, see
-        `subgrid.scores.bootstrap.paired`), verdict as in the results, all_seeds (the results' own verdict), note. Scores
-        without a comparison in the results have no row, nor have interpolations, which have no seed.
+        One row for each arm, variable, score and seed: units, difference from the reference arm, lower, upper (over times
+        only, see `subgrid.scores.bootstrap.paired`), verdict (as in the results), all_seeds (the verdict of the results),
+        note. Scores that the results do not compare have no row, nor have the baselines, which have no seed.
     """
-    scored = [scored_arm(arm.name, jobs) for arm in plan.arms]
-    reference = next(one for one in scored if one.name == plan.reference)
-    kinds = scores_of(reference)
-    found = {(row["arm"], row["variable"], row["score"]): row for row in results.to_dict("records")}
+    arms = [load_arm(arm.name, jobs) for arm in plan.arms]
+    reference = next(arm for arm in arms if arm.name == plan.reference)
+    definitions = score_definitions(reference)
+    together = {(row["arm"], row["variable"], row["score"]): row for row in results.to_dict("records")}
     rows: list[dict[str, Any]] = []
-    for one in scored:
-        with paired_runs(one, reference) as pairs:
-            for quantity in one.tables[0] if one.jobs and pairs.seeds else ():
-                score = kinds.get(quantity)
-                if score is None or pairs.refusal(quantity, score):
-                    continue
-                whole = found[one.name, *quantity]
-                names = {"arm": one.name, "variable": quantity[0], "score": quantity[1], "units": whole["units"]}
-                for seed, ours, theirs in zip(pairs.seeds, *pairs.read(quantity), strict=True):
-                    compare = partial(paired, ours, theirs, score.from_means, level=level, breaks=pairs.breaks)
-                    gap = compare()
-                    rows.append(
-                        names
-                        | {"seed": seed, "difference": gap.value, "lower": gap.lower, "upper": gap.upper}
-                        | {"verdict": verdict(gap, score, partial(compare, best=score.best))}
-                        | {"all_seeds": whole["verdict"], "note": gap.reason}
-                    )
-    table = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
-    table[TEXTS] = table[TEXTS].astype(object).fillna("")
-    return table
+    for arm in arms:
+        if arm is not reference and arm.jobs:
+            with open_pairs(arm, reference) as pairs:
+                for quantity, score in _compared(arm, pairs, definitions):
+                    whole = together[arm.name, *quantity]
+                    about = {key: whole[key] for key in ("arm", "variable", "score", "units")}
+                    about["all_seeds"] = whole["verdict"]
+                    rows += [about | row for row in _seed_rows(pairs, quantity, score, level)]
+    return fill_texts(pd.DataFrame(rows).reindex(columns=list(COLUMNS)))
+
+
+def _compared(
+    arm: ArmRuns, pairs: PairedRuns, definitions: Mapping[Quantity, Score]
+) -> Iterator[tuple[Quantity, Score]]:
+    """Yield the scores that can be compared with the reference arm's."""
+    for quantity in arm.scores[0]:
+        score = definitions.get(quantity)
+        if score is not None and not pairs.refusal(quantity, score):
+            yield quantity, score
+
+
+def _seed_rows(pairs: PairedRuns, quantity: Quantity, score: Score, level: float) -> Iterator[dict[str, Any]]:
+    """Yield the comparison of each seed in one score."""
+    for seed, ours, theirs in zip(pairs.seeds, *pairs.read(quantity), strict=True):
+        compare = partial(paired, ours, theirs, score.from_means, level=level, breaks=pairs.breaks)
+        found = compare()
+        yield {
+            "seed": seed,
+            "difference": found.value,
+            "lower": found.lower,
+            "upper": found.upper,
+            "verdict": verdict(found, score, partial(compare, best=score.best)),
+            "note": found.reason,
+        }
 
 
 def is_claim(table: pd.DataFrame) -> pd.Series[bool]:
-    """Rows in which the seed alone says better or worse."""
-    return table["verdict"].isin(CLAIMS)
+    """Mark the rows in which a single seed reports better or worse."""
+    return table["verdict"].isin((BETTER, WORSE))
 
 
 def is_unsupported(table: pd.DataFrame) -> pd.Series[bool]:
-    """Rows in which the seed alone says better or worse, and all seeds together do not say the same."""
+    """Mark the rows in which a single seed reports better or worse and all seeds together do not report the same."""
     return is_claim(table) & (table["verdict"] != table["all_seeds"])

@@ -576,7 +576,7 @@ def test_a_finished_study_has_its_page(unbroken: Path, tmp_path: Path) -> None:
         "wild, seed 0:</strong> RunError: the gradient",
     ):
         assert part in body
-    assert "t2m: sampled " in body and "Fields of each arm&#39;s first finished seed" in body
+    assert "t2m: sampled " in body and "each arm&#39;s first finished seed" in body
     # what the page's own tests fabricate has the same form
     made = make_study(tmp_path / "made", seeds=(0,), shape=(16, 24))
     for name in ("results", "differences", "costs", "failures"):

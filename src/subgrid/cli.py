@@ -13,30 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from subgrid import __version__
-from subgrid.cli_options import (
-    Blend,
-    BlockLength,
-    By,
-    ConfigPath,
-    Every,
-    FieldsOut,
-    Level,
-    Names,
-    Overwrite,
-    RunPath,
-    Select,
-    Set,
-    Sources,
-    Start,
-    Step,
-    StorePath,
-    Which,
-    as_baselines,
-    as_labels,
-    as_names,
-    as_numbers,
-    as_weights,
-)
+from subgrid import cli_options as option
 from subgrid.errors import SubgridError
 
 app = typer.Typer(
@@ -55,6 +32,13 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _note(text: str) -> None:
+    """Show a remark on standard error."""
+    from subgrid.io.console import notify
+
+    notify(f"  note: {text}")
+
+
 @app.callback()
 def options(
     version: Annotated[
@@ -66,14 +50,12 @@ def options(
 
 @app.command(epilog="Example: subgrid check era5_2019-*.nc --variables t2m,u10 --factor 4")
 def check(
-    sources: Sources,
-    variables: Names = None,
-    factor: Annotated[
-        int, typer.Option(metavar="N", help="Super-resolution factor: fine cells per coarse cell along an axis.")
-    ] = 4,
-    select: Select = None,
-    start: Start = None,
-    step: Step = None,
+    sources: option.Sources,
+    variables: option.Names = None,
+    factor: option.Factor = 4,
+    select: option.Select = None,
+    start: option.Start = None,
+    step: option.Step = None,
 ) -> None:
     """Check input files for training.
 
@@ -85,8 +67,8 @@ def check(
     with tracker("check") as progress:
         found = run_check(
             sources if len(sources) > 1 else sources[0],
-            variables=as_names(variables),
-            select=as_labels(select),
+            variables=option.as_names(variables),
+            select=option.as_labels(select),
             factor=factor,
             start=start,
             step=step,
@@ -101,17 +83,12 @@ def check(
 
 @app.command(epilog="Example: subgrid init era5_2019-*.nc --variables t2m,u10 > my.toml")
 def init(
-    sources: Sources,
-    variables: Names = None,
-    factor: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Super-resolution factor (default: 4, 2 or 8, the first that divides the grid).", min=2
-        ),
-    ] = None,
-    select: Select = None,
-    start: Start = None,
-    step: Step = None,
+    sources: option.Sources,
+    variables: option.Names = None,
+    factor: option.FittingFactor = None,
+    select: option.Select = None,
+    start: option.Start = None,
+    step: option.Step = None,
 ) -> None:
     """Write a commented first configuration for your files.
 
@@ -123,9 +100,9 @@ def init(
     with tracker("check") as progress:
         text = run_init(
             sources if len(sources) > 1 else sources[0],
-            variables=as_names(variables),
+            variables=option.as_names(variables),
             factor=factor,
-            select=as_labels(select),
+            select=option.as_labels(select),
             start=start,
             step=step,
             progress=progress,
@@ -136,9 +113,7 @@ def init(
 
 @app.command(epilog="Example: subgrid settings train.batch")
 def settings(
-    key: Annotated[
-        str, typer.Argument(metavar="KEY", help="A setting or table, such as train or generator.features.")
-    ] = "",
+    key: option.Key = "",
 ) -> None:
     """Describe all settings, or one."""
     import shutil
@@ -151,12 +126,9 @@ def settings(
 
 @app.command(epilog="Example: subgrid prepare examples/gfs_winds.toml --out winds.zarr")
 def prepare(
-    config: ConfigPath,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Store to write (default: stores/NAME-HASH.zarr, named after CONFIG)."),
-    ] = None,
-    overrides: Set = None,
+    config: option.ConfigPath,
+    out: option.StoreOut = None,
+    overrides: option.Set = None,
 ) -> None:
     """Make the training store of a configuration.
 
@@ -176,14 +148,11 @@ def prepare(
 
 @app.command(epilog="Example: subgrid train examples/gfs_winds.toml --out runs/winds --set train.updates=2000")
 def train(
-    config: ConfigPath,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Run directory to make (default: runs/NAME-SYSTEM, named after CONFIG)."),
-    ] = None,
-    store: StorePath = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
-    overrides: Set = None,
+    config: option.ConfigPath,
+    out: option.RunOut = None,
+    store: option.StorePath = None,
+    resume: option.Resume = False,
+    overrides: option.Set = None,
 ) -> None:
     """Train a system; prepare its data first if needed.
 
@@ -204,30 +173,28 @@ def train(
             notify=lambda text: notify(f"  {text}"),
         )
     for note in notes_of(run):
-        notify(f"  note: {note}")
+        _note(note)
     typer.echo(run)
 
 
 @app.command(epilog="Example: subgrid evaluate runs/winds")
 def evaluate(
-    run: RunPath,
-    out: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Folder for the scores (default: RUN/evaluation).")
-    ] = None,
-    store: StorePath = None,
-    weights: Which = "last",
-    interpolate: Blend = None,
-    by: By = None,
-    level: Level = 0.95,
-    block: BlockLength = None,
-    every: Every = False,
+    run: option.RunPath,
+    out: option.ScoresOut = None,
+    store: option.StorePath = None,
+    weights: option.Which = "last",
+    interpolate: option.Blend = None,
+    by: option.By = None,
+    level: option.Level = 0.95,
+    block: option.BlockLength = None,
+    every: option.Every = False,
 ) -> None:
     """Score a trained system on its test period.
 
     Scores are computed in physical units and compared with bilinear and bicubic interpolation.
     """
     from subgrid.evaluation.evaluate import evaluate as run_evaluate
-    from subgrid.io.console import notify, tracker
+    from subgrid.io.console import tracker
     from subgrid.reporting.terminal import show_scores
 
     with tracker("evaluate") as progress:
@@ -235,13 +202,13 @@ def evaluate(
             run,
             out=out,
             store=store,
-            weights=as_weights(weights),
+            weights=option.as_weights(weights),
             interpolate=interpolate,
             by=by or (),
             level=level,
             block=block,
             progress=progress,
-            notify=lambda text: notify(f"  note: {text}"),
+            notify=_note,
         )
     show_scores(scores, every=every)
     typer.echo(f"{(out or run / 'evaluation') / 'scores.csv'}")
@@ -249,77 +216,46 @@ def evaluate(
 
 @app.command(epilog="Example: subgrid score fine.nc truth.nc --baseline bicubic.nc --by season")
 def score(
-    prediction: Annotated[
-        str, typer.Argument(metavar="PREDICTION", help="Predicted fields: a file, a glob or a Zarr folder.")
-    ],
-    reference: Annotated[str, typer.Argument(metavar="REFERENCE", help="True fields on the same grid.")],
-    baseline: Annotated[
-        list[str] | None, typer.Option(metavar="FILE", help="Another prediction to compare with (repeatable).")
-    ] = None,
-    out: Annotated[
-        Path,
-        typer.Option(
-            metavar="PATH", help="Folder for the scores, or a .csv or .nc file for the table of scores alone."
-        ),
-    ] = Path("scores"),
-    variables: Annotated[
-        str | None, typer.Option(metavar="NAME,...", help="Variables to score (default: all that both files hold).")
-    ] = None,
-    scores: Annotated[
-        str | None, typer.Option(metavar="NAME,...", help="Scores to compute (default: all that apply).")
-    ] = None,
-    by: By = None,
-    factor: Annotated[
-        int | None, typer.Option(metavar="N", help="Super-resolution factor per axis; some scores need it.")
-    ] = None,
-    coarse: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Coarse input file; enables the consistency scores.")
-    ] = None,
-    ranges: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--range",
-            metavar="NAME=LOW,HIGH",
-            help="Value range of a variable for PSNR, SSIM and histograms (default: range of REFERENCE; repeatable).",
-        ),
-    ] = None,
-    thresholds: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--threshold",
-            metavar="NAME=VALUE[,VALUE]",
-            help="Thresholds of the fractions skill score, in the units of the variable (repeatable).",
-        ),
-    ] = None,
-    level: Level = 0.95,
-    block: BlockLength = None,
-    every: Every = False,
+    prediction: option.Prediction,
+    reference: option.Reference,
+    baseline: option.Baselines = None,
+    out: option.TableOut = Path("scores"),
+    variables: option.SharedNames = None,
+    scores: option.Scores = None,
+    by: option.By = None,
+    factor: option.AnyFactor = None,
+    coarse: option.Coarse = None,
+    ranges: option.Ranges = None,
+    thresholds: option.Thresholds = None,
+    level: option.Level = 0.95,
+    block: option.BlockLength = None,
+    every: option.Every = False,
 ) -> None:
     """Score predicted fields against true fields.
 
     Any two files on the same grid can be compared, whichever program made them.
     """
     from subgrid.evaluation.score_files import score as run_score
-    from subgrid.io.console import notify, tracker
+    from subgrid.io.console import tracker
     from subgrid.reporting.terminal import show_scores
 
     with tracker("score") as progress:
         table = run_score(
             prediction,
             reference,
-            baselines=as_baselines(baseline or []),
+            baselines=option.as_baselines(baseline or []),
             out=out,
-            variables=as_names(variables),
+            variables=option.as_names(variables),
             by=by or (),
-            names=as_names(scores),
+            names=option.as_names(scores),
             factor=factor,
             coarse=coarse,
-            ranges={name: (values[0], values[1]) for name, values in as_numbers(ranges, "--range", 2).items()},
-            thresholds=as_numbers(thresholds, "--threshold"),
+            ranges={name: (values[0], values[1]) for name, values in option.as_numbers(ranges, "--range", 2).items()},
+            thresholds=option.as_numbers(thresholds, "--threshold"),
             level=level,
             block=block,
             progress=progress,
-            notify=lambda text: notify(f"  note: {text}"),
+            notify=_note,
         )
     show_scores(table, every=every or scores is not None)
     typer.echo(out if out.is_file() else out / "scores.csv")
@@ -327,49 +263,46 @@ def score(
 
 @app.command(epilog="Example: subgrid downscale runs/winds coarse_2019.nc fine_2019.zarr")
 def downscale(
-    run: RunPath,
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Coarse fields: a file, a glob or a Zarr folder.")],
-    out: FieldsOut,
-    weights: Which = "last",
-    interpolate: Blend = None,
-    select: Select = None,
-    static: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Static fields over the domain, if the run was trained with any."),
-    ] = None,
-    overwrite: Overwrite = False,
+    run: option.RunPath,
+    source: option.CoarseFields,
+    out: option.FieldsOut,
+    weights: option.Which = "last",
+    interpolate: option.Blend = None,
+    select: option.Select = None,
+    static: option.Static = None,
+    overwrite: option.Overwrite = False,
 ) -> None:
     """Make fine fields from coarse files with a trained system.
 
     The files may hold any number of times on a grid of any size.
     """
     from subgrid.inference.downscale import downscale as run_downscale
-    from subgrid.io.console import notify, tracker
+    from subgrid.io.console import tracker
 
     with tracker("downscale") as progress:
         fine = run_downscale(
             run,
             source,
             out,
-            weights=as_weights(weights),
+            weights=option.as_weights(weights),
             interpolate=interpolate,
-            select=as_labels(select),
+            select=option.as_labels(select),
             static_source=static,
             overwrite=overwrite,
             progress=progress,
-            notify=lambda text: notify(f"  note: {text}"),
+            notify=_note,
         )
     typer.echo(f"{out}: {', '.join(f'{d} {n}' for d, n in fine.sizes.items())}")
 
 
 @app.command(epilog="Example: subgrid sample runs/gan fields.nc --num 16")
 def sample(
-    run: RunPath,
-    out: FieldsOut,
-    num: Annotated[int, typer.Option(metavar="N", help="Number of fields.")] = 16,
-    seed: Annotated[int, typer.Option(metavar="N", help="Random seed for the noise.")] = 0,
-    weights: Which = "last",
-    overwrite: Overwrite = False,
+    run: option.RunPath,
+    out: option.FieldsOut,
+    num: option.Count = 16,
+    seed: option.NoiseSeed = 0,
+    weights: option.Which = "last",
+    overwrite: option.Overwrite = False,
 ) -> None:
     """Generate fields from noise, without coarse input.
 
@@ -377,32 +310,20 @@ def sample(
     """
     from subgrid.inference.sample import sample as run_sample
 
-    fields = run_sample(run, out, num=num, seed=seed, weights=as_weights(weights), overwrite=overwrite)
+    fields = run_sample(run, out, num=num, seed=seed, weights=option.as_weights(weights), overwrite=overwrite)
     typer.echo(f"{out}: {', '.join(f'{d} {n}' for d, n in fields.sizes.items())}")
 
 
 @app.command(epilog="Example: subgrid study studies/ablation.toml --out studies/ablation --workers 2")
 def study(
-    study: Annotated[Path, typer.Argument(metavar="STUDY", help="A TOML file with base, seeds, budget and arms.")],
-    out: Annotated[Path, typer.Option(metavar="PATH", help="Folder for the runs and results.")],
-    workers: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Runs to train at the same time (default: one after another).", min=1),
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Address of a Dask cluster that sees the same files.")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", help="Torch threads per run (default: cores divided by workers).", min=1)
-    ] = None,
-    level: Level = 0.95,
-    figures: Annotated[bool, typer.Option(help="Also write figures for papers and the arrays of each run.")] = True,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Set a key of STUDY, such as budget.updates, to VALUE (repeatable)."
-        ),
-    ] = None,
+    study: option.StudyFile,
+    out: option.StudyOut,
+    workers: option.Workers = None,
+    scheduler: option.Scheduler = None,
+    threads: option.Threads = None,
+    level: option.Level = 0.95,
+    figures: option.Figures = True,
+    overrides: option.StudySet = None,
 ) -> None:
     """Compare configurations over several random seeds.
 
@@ -437,10 +358,8 @@ def study(
 
 @app.command(epilog="Example: subgrid report runs/winds --out winds.html")
 def report(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN", help="Evaluated run directories, or the folder of one study.")
-    ],
-    out: Annotated[Path, typer.Option(metavar="PATH", help="HTML file to write.")] = Path("report.html"),
+    runs: option.Runs,
+    out: option.PageOut = Path("report.html"),
 ) -> None:
     """Write one HTML page with scores, maps and spectra.
 
@@ -475,8 +394,8 @@ def systems(as_json: Annotated[bool, typer.Option("--json", help="Output as JSON
 
 @app.command(epilog="Example: subgrid demo --out demo")
 def demo(
-    out: Annotated[Path, typer.Option(metavar="PATH", help="Folder for all files of the demo.")] = Path("demo"),
-    seconds: Annotated[float, typer.Option(metavar="NUMBER", help="Length of the training in seconds.", min=1)] = 75.0,
+    out: option.DemoOut = Path("demo"),
+    seconds: option.Seconds = 75.0,
 ) -> None:
     """Run the full pipeline on simulated weather.
 

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and how their values are read."""
+"""Arguments and options of the commands, and how their values are read."""
 
 from __future__ import annotations
 
@@ -49,6 +49,96 @@ FieldsOut = Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .
 Sources = Annotated[
     list[str], typer.Argument(metavar="FILE", help="NetCDF, GRIB or .npy files, globs or Zarr folders.")
 ]
+
+Factor = Annotated[
+    int, typer.Option(metavar="N", help="Super-resolution factor: fine cells per coarse cell along an axis.")
+]
+FittingFactor = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Super-resolution factor (default: 4, 2 or 8, the first that divides the grid).", min=2
+    ),
+]
+Key = Annotated[str, typer.Argument(metavar="KEY", help="A setting or table, such as train or generator.features.")]
+StoreOut = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", help="Store to write (default: stores/NAME-HASH.zarr, named after CONFIG)."),
+]
+RunOut = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", help="Run directory to make (default: runs/NAME-SYSTEM, named after CONFIG)."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")]
+ScoresOut = Annotated[
+    Path | None, typer.Option(metavar="PATH", help="Folder for the scores (default: RUN/evaluation).")
+]
+Prediction = Annotated[
+    str, typer.Argument(metavar="PREDICTION", help="Predicted fields: a file, a glob or a Zarr folder.")
+]
+Reference = Annotated[str, typer.Argument(metavar="REFERENCE", help="True fields on the same grid.")]
+Baselines = Annotated[
+    list[str] | None, typer.Option(metavar="FILE", help="Another prediction to compare with (repeatable).")
+]
+TableOut = Annotated[
+    Path,
+    typer.Option(metavar="PATH", help="Folder for the scores, or a .csv or .nc file for the table of scores alone."),
+]
+SharedNames = Annotated[
+    str | None, typer.Option(metavar="NAME,...", help="Variables to score (default: all that both files hold).")
+]
+Scores = Annotated[str | None, typer.Option(metavar="NAME,...", help="Scores to compute (default: all that apply).")]
+AnyFactor = Annotated[
+    int | None, typer.Option(metavar="N", help="Super-resolution factor per axis; some scores need it.")
+]
+Coarse = Annotated[str | None, typer.Option(metavar="FILE", help="Coarse input file; enables the consistency scores.")]
+Ranges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--range",
+        metavar="NAME=LOW,HIGH",
+        help="Value range of a variable for PSNR, SSIM and histograms (default: range of REFERENCE; repeatable).",
+    ),
+]
+Thresholds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--threshold",
+        metavar="NAME=VALUE[,VALUE]",
+        help="Thresholds of the fractions skill score, in the units of the variable (repeatable).",
+    ),
+]
+CoarseFields = Annotated[str, typer.Argument(metavar="SOURCE", help="Coarse fields: a file, a glob or a Zarr folder.")]
+Static = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Static fields over the domain, if the run was trained with any."),
+]
+Count = Annotated[int, typer.Option(metavar="N", help="Number of fields.")]
+NoiseSeed = Annotated[int, typer.Option(metavar="N", help="Random seed for the noise.")]
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A TOML file with base, seeds, budget and arms.")]
+StudyOut = Annotated[Path, typer.Option(metavar="PATH", help="Folder for the runs and results.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Runs to train at the same time (default: one after another).", min=1),
+]
+Scheduler = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Address of a Dask cluster that sees the same files.")
+]
+Threads = Annotated[
+    int | None, typer.Option(metavar="N", help="Torch threads per run (default: cores divided by workers).", min=1)
+]
+Figures = Annotated[bool, typer.Option(help="Also write figures for papers and the arrays of each run.")]
+StudySet = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Set a key of STUDY, such as budget.updates, to VALUE (repeatable)."
+    ),
+]
+Runs = Annotated[
+    list[Path], typer.Argument(metavar="RUN", help="Evaluated run directories, or the folder of one study.")
+]
+PageOut = Annotated[Path, typer.Option(metavar="PATH", help="HTML file to write.")]
+DemoOut = Annotated[Path, typer.Option(metavar="PATH", help="Folder for all files of the demo.")]
+Seconds = Annotated[float, typer.Option(metavar="NUMBER", help="Length of the training in seconds.", min=1)]
 
 
 def as_names(text: str | None) -> list[str] | None:

@@ -83,24 +83,26 @@ def init(
         for line in report.remarks:
             notify(line)
         usable = _usable(names, report)
-        timed = [name for name in usable if "valid_time" in fine[name].dims]
-        if not timed:
-            raise SourceError("no variable can be used for training; the remarks say why.")
-        paths = source if isinstance(source, str) else _paths(source)
-        static = [name for name in usable if name not in timed]
-        settings = {
-            "data.source": paths,
-            "data.variables": timed,
-            "data.factor": factor,
-            "data.select": chosen,
-            "data.static": static,
-            "data.static_source": paths if static else None,
-            "data.start": start,
-            "data.step": step,
-            **_periods(fine["valid_time"]),
-        }
-        notes = {"data.variables": [_describe(fine[name]) for name in timed], "data.select": _choices(fine, chosen)}
+        settings = _data_settings(fine, usable, source if isinstance(source, str) else _paths(source))
+        settings |= {"data.factor": factor, "data.select": chosen, "data.start": start, "data.step": step}
+        described = [_describe(fine[name]) for name in settings["data.variables"]]
+        notes = {"data.variables": described, "data.select": _choices(fine, chosen)}
     return _toml_text({key: value for key, value in settings.items() if value}, notes, report.summary[-2:])
+
+
+def _data_settings(fine: xr.Dataset, usable: Sequence[str], paths: str | list[str]) -> dict[str, Any]:
+    """Variables, static fields and periods."""
+    timed = [name for name in usable if "valid_time" in fine[name].dims]
+    static = [name for name in usable if name not in timed]
+    if not timed:
+        raise SourceError("no variable can be used for training; the remarks say why.")
+    return {
+        "data.source": paths,
+        "data.variables": timed,
+        "data.static": static,
+        "data.static_source": paths if static else None,
+        **_periods(fine["valid_time"]),
+    }
 
 
 def _usable(names: Sequence[str], report: SourceReport) -> list[str]:
@@ -204,7 +206,7 @@ def _toml_text(settings: Mapping[str, Any], notes: Mapping[str, Sequence[str]], 
     ]
     for table, offered in _OFFERED.items():
         out += ["", f"[{table}]"] if table else []
-        given = [key for key in settings if key.rpartition(".")[0] == table]
+        given = [key for key in described if key in settings and key.rpartition(".")[0] == table]
         more = [key for key in (f"{table}.{name}".lstrip(".") for name in offered) if key not in settings]
         for key in (*given, *more):
             out += ["", *_comment(described[key]), *(f"#   {note}" for note in notes.get(key, ()))]

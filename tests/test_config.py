@@ -159,6 +159,7 @@ def test_an_override_must_be_key_and_value(text: str) -> None:
         ("train.steps", "train.updates"),
         ("train.amp", "train.precision"),
         ("train.factor", "data.factor"),
+        ("train.base", "generator.residual"),
         ("train.losses", "losses"),
         ("lr", "train.learning_rate"),
         ("epochs", "train.epochs"),

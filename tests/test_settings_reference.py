@@ -13,9 +13,11 @@ from subgrid.settings_reference import argument_descriptions, as_toml, fields, o
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("setting", [*fields()], ids=lambda setting: f"{setting.key} {setting.owner}".strip())
+@pytest.mark.parametrize(
+    "setting", [*fields(), *options()], ids=lambda setting: f"{setting.key} {setting.owner}".strip()
+)
 def test_every_setting_is_described(setting: Any) -> None:
-    assert setting.description, "describe it in config.py, or under Args of the constructor's docstring"
+    assert len(setting.description) > 20, "describe it in config.py, or under Args of the constructor's docstring"
     assert setting.description[0].isupper() or not setting.description[0].isalpha()
     assert setting.type and "<" not in setting.type
 

@@ -198,7 +198,7 @@ class Config(_Strict):
 
     system: str
     """System to train: a name that `subgrid systems` lists, or the path of a TOML file of the same form as the shipped
-    recipes. Its recipe supplies every setting that is not given. Default: `srgan`."""
+    recipes. Its recipe supplies every setting that is not given."""
     summary: str = ""
     """What the system is, in one line, for `subgrid systems`. Set by recipes."""
     family: str = ""

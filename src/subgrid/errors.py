@@ -10,6 +10,8 @@ import difflib
 from collections.abc import Iterable
 
 SYNONYMS = {
+    "base": ("residual",),
+    "sees": ("input_grid",),
     "lr": ("learning_rate",),
     "rate": ("learning_rate",),
     "learning_rate_d": ("discriminator_learning_rate",),

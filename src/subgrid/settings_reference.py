@@ -131,7 +131,7 @@ def options() -> Iterator[Setting]:
             yield from _constructor_options(prefix, name, part)
     from subgrid.losses import ADVERSARIAL
 
-    kinds = ", ".join(map(as_toml, ADVERSARIAL))
+    kinds = f"one of {', '.join(map(as_toml, ADVERSARIAL))}"
     yield Setting("losses.adversarial.kind", kinds, as_toml("vanilla"), _KIND, "adversarial")
     for name, loss in ADVERSARIAL.items():
         yield from _constructor_options("losses.adversarial", name, loss)

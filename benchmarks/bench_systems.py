@@ -18,8 +18,9 @@ import torch
 from subgrid.config import load_config
 from subgrid.config_files import recipe_names
 from subgrid.data.patches import Batch
-from subgrid.training.checkpoint import fresh_state
-from subgrid.training.objective import content_terms, make_game, open_fabric
+from subgrid.training.checkpoint import new_training_state
+from subgrid.training.device import open_fabric
+from subgrid.training.objective import build_objective
 from subgrid.training.step import update
 
 
@@ -32,7 +33,7 @@ class Timed:
         self.fabric = open_fabric(self.config)
         torch.manual_seed(0)
         shape = (args.rows, args.columns)
-        self.state = fresh_state(self.config, 0, shape, self.fabric.device, pretrained=False)
+        self.state = new_training_state(self.config, 0, shape, self.fabric.device, pretrained=False)
         sizes = ((args.channels, 4), (args.channels, 1), (0, 1))
         fields = [
             torch.randn(args.batch, c, args.rows // f, args.columns // f, device=self.fabric.device) for c, f in sizes
@@ -44,11 +45,10 @@ class Timed:
 
     def update(self, stage: str) -> None:
         """One update of a stage, timed."""
-        losses = self.config.content.losses if stage == "content" else self.config.losses
-        terms = content_terms(losses, stage, self.config.data.variables)
+        objective = build_objective(self.config, stage, self.fabric.device)
         self.state.stage = stage
         began = time.perf_counter()
-        update(self.fabric, self.state, terms, make_game(self.config), self.batch, self.config)
+        update(self.fabric, self.state, objective, self.batch, self.config)
         self.seconds.setdefault(stage, []).append(time.perf_counter() - began)
 
 

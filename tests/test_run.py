@@ -16,9 +16,10 @@ import xarray as xr
 import subgrid
 from subgrid.data.store import open_store
 from subgrid.errors import RunError
+from subgrid.io.provenance import git_revision
 from subgrid.io.tensors import load_tensors
 from subgrid.networks import load_generator
-from subgrid.run import git_revision, load_run, store_of
+from subgrid.run import load_run, store_of
 from tiny import SETTINGS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -38,14 +39,14 @@ def test_missing_files_are_named(tiny_run: Path, tmp_path: Path, name: str) -> N
     with pytest.raises(RunError) as error:
         load_run(broken)
     assert str(error.value) == (
-        f"{broken} is not a run directory: {name} missing. `subgrid train CONFIG --out {broken}` makes one."
+        f"{broken} is not a run directory: it has no {name}. Create one with `subgrid train CONFIG --out {broken}`."
     )
 
 
 def test_no_directory_at_all(tiny_run: Path) -> None:
     with pytest.raises(RunError) as error:
         load_run(tiny_run.with_name("tinny"))
-    assert str(error.value) == f"no run directory {tiny_run.with_name('tinny')}. Did you mean 'tiny'?"
+    assert str(error.value) == f"there is no run directory {tiny_run.with_name('tinny')}. Did you mean 'tiny'?"
 
 
 def test_missing_weights_say_what_is_there(tiny_run: Path, tmp_path: Path) -> None:

@@ -1,26 +1,22 @@
-"""The run directory: all that evaluation, downscaling and reports need, and all that a rerun needs.
+"""The run directory, which holds all that evaluation, inference, reports and resuming need.
 
     config.json        the resolved configuration
-    provenance.json    versions, git revision, command, seed, data fingerprint, notes
-    statistics.json    scaling and range of each variable, from the training split
-    grid.nc            the fine and coarse grids, and the static fields
-    history.csv        losses and validation scores over updates
-    weights/           last, best, content (.safetensors; the averaged weights where there is an average)
-    state.safetensors  everything that a resumed training needs
-    finished.json      what the training took, and notes for its user
+    provenance.json    versions, git revision, command, seed, fingerprint of the data, notes
+    statistics.json    mean, standard deviation and range of each variable, from the training split
+    grid.nc            the fine and the coarse grid, and the static fields
+    history.csv        losses and validation scores, one row per validation
+    weights/           last, best, content (.safetensors; the running average if there is one)
+    state.safetensors  the checkpoint from which training resumes
+    finished.json      written when training has finished: its length, and notes for the user
 
-Every file is replaced whole, so a reader, or a resumed run, never sees half of one.
+Every file is replaced whole, so that a reader or a resumed run never sees a part of one.
 """
 
 from __future__ import annotations
 
 import json
-import platform
-import subprocess
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +31,9 @@ from subgrid.data.store import Store, open_store
 from subgrid.errors import RunError, nearest
 from subgrid.io.atomic import write_json, write_netcdf
 from subgrid.io.lock import LOCK
+from subgrid.io.provenance import describe_process
 
-FACTS = ("config.json", "provenance.json", "statistics.json", "grid.nc")
-VERSIONS = ("subgrid", "torch", "numpy", "xarray", "zarr", "lightning-fabric")
+REQUIRED = ("config.json", "provenance.json", "statistics.json", "grid.nc")
 
 
 @dataclass(frozen=True)
@@ -45,11 +41,11 @@ class Run:
     """An opened run directory.
 
     Attributes:
-        path: the folder.
+        path: the directory.
         config: the resolved configuration.
-        provenance: where the run came from.
+        provenance: origin of the run and of its data.
         statistics: mean, std, min, max, units and names of each variable.
-        grid: coordinates of the fine and (suffix `_coarse`) the coarse grid, and static fields, loaded.
+        grid: coordinates of the fine and (suffix `_coarse`) the coarse grid, and static fields, in memory.
     """
 
     path: Path
@@ -60,7 +56,7 @@ class Run:
 
     @property
     def variables(self) -> list[str]:
-        """Variables in channel order."""
+        """Names of the variables in channel order."""
         return list(self.config.data.variables)
 
     @property
@@ -79,29 +75,30 @@ class Run:
         return dict(self.provenance["static"])
 
     def static_channels(self, fields: xr.Dataset | None = None) -> Field:
-        """Static fields as scaled channels (s, y, x); those of the training grid unless others are given."""
+        """Return static fields as standardised channels (s, y, x), by default those of the training grid."""
         source = self.grid if fields is None else fields
         channels = [static_channel(source[name].values, scale) for name, scale in self.static_scale.items()]
-        shape = (0, 0, 0)
-        return np.stack(channels) if channels else np.zeros(shape, dtype=np.float32)
+        return np.stack(channels) if channels else np.zeros((0, 0, 0), dtype=np.float32)
 
 
 def create_run(out: Path, config: Config, store: Store) -> Run:
-    """Make a run directory for a training from `store`.
+    """Create the run directory of a training.
+
+    Args:
+        out: the directory; must not hold anything.
+        config: the resolved configuration.
+        store: the training store.
 
     Raises:
         RunError: if `out` exists and holds anything.
     """
-    refuse_existing(out)
+    check_new_run(out)
     (out / "weights").mkdir(parents=True, exist_ok=True)
     meta = store.meta
     provenance = {
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        **describe_process(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": config.seed,
-        "versions": {name: metadata.version(name) for name in VERSIONS} | {"python": platform.python_version()},
-        "git_revision": git_revision(),
-        "platform": f"{platform.system()} {platform.machine()}",
         "store": str(store.path.resolve()),
         "fingerprint": meta["fingerprint"],
         "source": meta.get("source_text", ""),
@@ -114,84 +111,86 @@ def create_run(out: Path, config: Config, store: Store) -> Run:
     write_netcdf(out / "grid.nc", _grid(store))
     write_json(out / "statistics.json", meta["statistics"])
     write_json(out / "provenance.json", provenance)
-    write_json(
-        out / "config.json", config.model_dump(mode="json", exclude_none=True)
-    )  # last: it makes the folder a run
+    # The configuration comes last, because its presence marks a complete run directory.
+    write_json(out / "config.json", config.model_dump(mode="json", exclude_none=True))
     return load_run(out)
 
 
-def refuse_existing(out: Path) -> None:
-    """Refuse a folder that holds anything but the beginnings of a run that was cut off while it was made.
+def check_new_run(out: Path) -> None:
+    """Check that a run directory can be created; one whose creation was interrupted may be written again.
 
     Raises:
-        RunError: if it does.
+        RunError: if the directory holds anything else.
     """
     if out.is_dir():
-        begun = {"weights", LOCK, *FACTS[1:]}
-        held = {p.name for p in out.iterdir() if not p.name.endswith(".tmp")}
-        if held <= begun and not any((out / "weights").glob("*.safetensors")):
+        incomplete = {"weights", LOCK, *REQUIRED[1:]}
+        names = {path.name for path in out.iterdir() if not path.name.endswith(".tmp")}
+        if names <= incomplete and not any((out / "weights").glob("*.safetensors")):
             return
     if (out / "config.json").is_file():
-        raise RunError(f"{out} exists already; go on with it by --resume, or choose another --out.")
+        raise RunError(f"{out} already exists; continue it with resume=True (--resume), or choose another out (--out).")
     if out.exists():
-        raise RunError(f"{out} exists already and is no run directory; choose another --out.")
+        raise RunError(f"{out} already exists and is not a run directory; choose another out (--out).")
 
 
 def load_run(path: str | Path) -> Run:
     """Open a run directory.
 
     Raises:
-        RunError: if it is none, or incomplete, naming what is missing.
+        RunError: if it does not exist or is incomplete.
     """
     path = Path(path)
     if not path.is_dir():
-        near = (
-            nearest(path.name, (p.parent.name for p in path.parent.glob("*/config.json")))
-            if path.parent.is_dir()
-            else ""
-        )
-        raise RunError(f"no run directory {path}.{near}")
-    missing = [name for name in FACTS if not (path / name).is_file()]
+        siblings = [file.parent.name for file in path.parent.glob("*/config.json")] if path.parent.is_dir() else []
+        raise RunError(f"there is no run directory {path}.{nearest(path.name, siblings)}")
+    missing = [name for name in REQUIRED if not (path / name).is_file()]
     if missing:
         raise RunError(
-            f"{path} is not a run directory: {', '.join(missing)} missing. `subgrid train CONFIG --out {path}` makes one."
+            f"{path} is not a run directory: it has no {', '.join(missing)}. Create one with "
+            f"`subgrid train CONFIG --out {path}`."
         )
-    documents = [json.loads((path / name).read_text(encoding="utf-8")) for name in FACTS[1:3]]
+    provenance, statistics = (json.loads((path / name).read_text(encoding="utf-8")) for name in REQUIRED[1:3])
     with xr.open_dataset(path / "grid.nc", engine="netcdf4") as grid:
-        return Run(path, load_config(path / "config.json"), documents[0], documents[1], grid.load())
+        return Run(path, load_config(path / "config.json"), provenance, statistics, grid.load())
 
 
 def store_of(run: Run, path: str | Path | None = None) -> Store:
-    """Open the training store of a run, the one it remembers unless another place is given.
+    """Open the training store of a run.
+
+    Args:
+        run: an opened run.
+        path: the store, if it is not where it was when the run was trained.
 
     Raises:
-        RunError: if it is gone, or is not the one that the run was trained on.
+        RunError: if it does not exist, or is not the one that the run was trained on.
     """
     path = Path(path) if path is not None else Path(run.provenance["store"])
     if not path.exists():
         raise RunError(
-            f"the training store {path} of {run.path} is gone; make it again with "
-            f"`subgrid prepare {run.path / 'config.json'} --out STORE` and give it by --store."
+            f"the training store {path} of {run.path} does not exist; prepare it again with `subgrid prepare "
+            f"{run.path / 'config.json'} --out STORE` and pass it as store (--store)."
         )
     store = open_store(path)
     if store.meta["fingerprint"] != run.provenance["fingerprint"]:
         raise RunError(
-            f"{path} holds other data than {run.path} was trained on (fingerprints differ); give its own by --store."
+            f"{run.path} was trained on different data than {path} holds (the fingerprints differ); pass the matching "
+            "store (--store)."
         )
-    # The fingerprint is of the fine fields alone: the same fields cut or coarsened otherwise would make other scores.
+    # The fingerprint is of the fine fields alone: other splits or coarse fields would give other scores.
     data = run.config.data
-    asked = {"factor": data.factor, "method": data.coarsen, "variables": run.variables}
-    for key, was in {**asked, **{key: run.provenance[key] for key in ("periods", "num_times", "static")}}.items():
-        if store.meta.get(key, {}) != was:
+    expected = {"factor": data.factor, "method": data.coarsen, "variables": run.variables}
+    expected |= {key: run.provenance[key] for key in ("periods", "num_times", "static")}
+    for key, value in expected.items():
+        if store.meta.get(key, {}) != value:
             raise RunError(
-                f"{path} is not the store that {run.path} was trained on: {key} was {was!r}, is {store.meta.get(key)!r}; "
-                "give its own by --store."
+                f"{path} is not the store that {run.path} was trained on: its {key} is {store.meta.get(key)!r}, "
+                f"expected {value!r}; pass the matching store (--store)."
             )
     return store
 
 
 def _grid(store: Store) -> xr.Dataset:
-    """Coordinates of both grids, and the static fields."""
+    """Return the coordinates of both grids, and the static fields."""
     y, x = spatial_dims(store.hr)
     grid = xr.Dataset(coords={d: store.hr[d] for d in (y, x)})
     grid = grid.assign_coords({f"{d}_coarse": (f"{d}_coarse", store.lr[d].values, store.lr[d].attrs) for d in (y, x)})
@@ -201,16 +200,6 @@ def _grid(store: Store) -> xr.Dataset:
 
 
 def notes_of(path: str | Path) -> list[str]:
-    """What a finished training has to say to its user."""
+    """Return the notes for the user that a finished training left; empty if it has not finished."""
     file = Path(path) / "finished.json"
     return list(json.loads(file.read_text(encoding="utf-8")).get("notes", [])) if file.is_file() else []
-
-
-def git_revision() -> str:
-    """The revision of the working directory's repository, with `-dirty` where it has changes; empty outside one."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()

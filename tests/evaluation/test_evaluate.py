@@ -187,8 +187,8 @@ def test_a_moved_store(tiny_run: Path, tiny_store: Path, tmp_path: Path, found: 
     with pytest.raises(RunError) as error:
         evaluate(run)
     assert str(error.value) == (
-        f"the training store {tmp_path / 'old.zarr'} of {run} is gone; make it again with "
-        f"`subgrid prepare {run / 'config.json'} --out STORE` and give it by --store."
+        f"the training store {tmp_path / 'old.zarr'} of {run} does not exist; prepare it again with "
+        f"`subgrid prepare {run / 'config.json'} --out STORE` and pass it as store (--store)."
     )
     scores = evaluate(run, store=store)
     np.testing.assert_array_equal(scores.value, found[0].value)

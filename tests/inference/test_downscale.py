@@ -68,7 +68,7 @@ def test_metadata_is_the_sources(tiny_run: Path, coarse: xr.Dataset) -> None:
     assert (fine.attrs["title"], fine.attrs["institution"]) == ("coarse weather", "somewhere")
     assert fine.attrs["Conventions"] == "CF-1.11"
     first, second = fine.attrs["history"].split("\n")
-    assert "super-resolved 4 times per axis by srgan (last weights" in first
+    assert "super-resolved with factor 4 by srgan (last weights" in first
     assert second == "born"
     assert not [key for key in fine.attrs if key.startswith("subgrid_")]
 
@@ -127,7 +127,9 @@ def test_larger_than_trained(tiny_run: Path, weather: xr.Dataset) -> None:
     remarks: list[str] = []
     fine = downscale(tiny_run, source, notify=remarks.append)
     assert fine["t2m"].shape == (3, 128, 128)
-    assert remarks == ["the source's cells are 0.25 wide, the run was trained on 1: it adds the texture of that scale"]
+    assert remarks == [
+        "the model was trained on 1 degree cells and will add texture at that scale; these cells are 0.25 degree wide"
+    ]
 
 
 def test_a_single_field(tiny_run: Path, coarse: xr.Dataset) -> None:
@@ -224,8 +226,8 @@ def test_other_units_are_refused(tiny_run: Path, coarse: xr.Dataset, name: str, 
         downscale(tiny_run, source)
     trained = {"t2m": "K", "u10": "m s-1"}[name]
     assert str(error.value) == (
-        f"{name}: the source is in {units!r}, the run was trained in {trained!r}; convert the source "
-        "(and set its units attribute) first."
+        f"{name}: the source is in {units!r}, but the model was trained on values in {trained!r}; convert the source "
+        "and set its units attribute first."
     )
 
 
@@ -249,8 +251,8 @@ def test_missing_values_are_refused_and_leave_nothing(
     with pytest.raises(SourceError) as error:
         downscale(tiny_run, source, tmp_path / f"fine.{ending}")
     assert str(error.value) == (
-        "u10: 1.6% of the coarse values in this block are missing or infinite. "
-        "Fill them first (for example with xarray's interpolate_na), and mask the result afterwards."
+        "u10: 1 of 64 coarse values in this block are missing or infinite. Fill them first, "
+        "for example with xarray's interpolate_na, and mask the result afterwards."
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -273,7 +275,7 @@ def test_an_existing_output_is_refused_unless_told_otherwise(
     downscale(tiny_run, source, target)
     with pytest.raises(RunError) as error:
         downscale(tiny_run, coarse, target)
-    assert str(error.value) == f"{target} exists already; choose another name, or pass --overwrite."
+    assert str(error.value) == f"{target} already exists; choose another name, or pass overwrite=True (--overwrite)."
     assert downscale(tiny_run, coarse, target, overwrite=True).sizes["time"] == 5
 
 
@@ -282,7 +284,7 @@ def test_overwrite_never_takes_a_folder_of_the_users(tiny_run: Path, tmp_path: P
     folder = tmp_path / f"thesis.{ending}"
     folder.mkdir()
     (folder / "chapter1.txt").write_text("years of work")
-    with pytest.raises(RunError, match=rf"thesis\.{ending} is there already and is no \.{ending} data set"):
+    with pytest.raises(RunError, match=rf"thesis\.{ending} already exists and is not a \.{ending} data set"):
         downscale(tiny_run, "nothing.nc", folder, overwrite=True)
     assert (folder / "chapter1.txt").exists()
 
@@ -296,7 +298,7 @@ def test_bad_targets_are_refused_before_anything_is_read(tiny_run: Path, tmp_pat
     with pytest.raises(RunError) as error:
         downscale(tiny_run, "nothing.nc", tmp_path / "no" / "fine.nc")
     assert str(error.value) == (
-        f"{tmp_path / 'no' / 'fine.nc'}: its folder {tmp_path / 'no'} does not exist; make it first."
+        f"{tmp_path / 'no' / 'fine.nc'}: the folder {tmp_path / 'no'} does not exist; create it first."
     )
 
 

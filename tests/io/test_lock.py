@@ -41,7 +41,7 @@ def test_another_process_is_named_and_its_death_frees_the_folder(tmp_path: Path)
     process = holder(folder)
     try:
         said = (
-            rf"^{folder} is being written by another process \({process.pid} on .*, since 2.*\+00:00\); wait until it"
+            rf"^{folder} is being written by another process \({process.pid} on .*, since 2.*\+00:00\); wait for it to"
         )
         with pytest.raises(RunError, match=said), locked(folder):
             raise AssertionError("held twice")
@@ -75,7 +75,7 @@ def test_once_in_a_process_too_and_free_after_an_error(tmp_path: Path) -> None:
 def test_a_holder_that_cannot_be_read_is_not_named(tmp_path: Path, content: bytes) -> None:
     with filelock.FileLock(tmp_path / LOCK):
         (tmp_path / LOCK).write_bytes(content)
-        with pytest.raises(RunError, match=r"written by another process; wait until"), locked(tmp_path):
+        with pytest.raises(RunError, match=r"written by another process; wait for it"), locked(tmp_path):
             raise AssertionError("held twice")
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from subgrid.config import load_config
 from subgrid.errors import ConfigError
 from subgrid.losses.perceptual import LAYERS, Perceptual, vgg19_to
-from subgrid.training.objective import content_terms
+from subgrid.training.objective import content_losses
 from subgrid.training.train import train
 from tiny import SETTINGS, history
 
@@ -191,7 +191,7 @@ def settings(vgg_file: Path, **options: Any) -> dict[str, Any]:
 
 def test_channels_come_from_the_configuration(vgg_file: Path) -> None:
     config = load_config(settings(vgg_file))
-    weight, term = content_terms(config.content.losses, "content.losses", config.data.variables)["perceptual"]
+    weight, term = content_losses(config.content.losses, "content.losses", config.data.variables)["perceptual"]
     assert (weight, term.channels) == (0.1, [1, 0, 1])
 
 
@@ -213,10 +213,10 @@ def test_a_run_says_what_it_compared(vgg_file: Path, tiny_store: Path, tmp_path:
     [
         (
             {"inputs": ["u10", "t2", "u10"]},
-            r"^content\.losses\.perceptual: it .* no variable 't2'. Did you mean 't2m'",
+            r"^content\.losses\.perceptual: invalid options .* no variable 't2'. Did you mean 't2m'",
         ),
         ({"weights": "gone.pth"}, r"^losses\.perceptual\.weights: there is no file 'gone\.pth'"),
-        ({"variables": ["a"]}, r"^content\.losses\.perceptual: it refuses its options .*multiple values"),
+        ({"variables": ["a"]}, r"^content\.losses\.perceptual: invalid options .*multiple values"),
     ],
 )
 def test_it_is_refused_before_a_run_is_made(

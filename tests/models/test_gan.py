@@ -148,11 +148,11 @@ def test_cut_off_and_resumed_is_the_unbroken_run(gan_run: Path, tiny_store: Path
     assert_same_run(gan_run, tmp_path / "run")
 
 
-def test_the_progress_line_speaks_of_spectra(tiny_store: Path, tmp_path: Path) -> None:
+def test_the_progress_line_shows_the_spectral_distance(tiny_store: Path, tmp_path: Path) -> None:
     said: list[str] = []
     train(GAN, store=tiny_store, out=tmp_path / "run", progress=lambda done, total, note: said.append(note))
     assert said[0] == "main"
-    assert said[-1].startswith("main: spectra ") and "(training fields " in said[-1]
+    assert said[-1].startswith("main: log spectral distance ") and "(training fields " in said[-1]
 
 
 @pytest.mark.parametrize(
@@ -189,9 +189,9 @@ UNFIT = [
     ),
     (
         {"train.training_fields": 2},
-        r"^train\.training_fields: dcgan draws fields from noise, .* set it to 0 \(the columns",
+        r"^train\.training_fields: dcgan draws fields from noise, .* set it to 0\. The columns",
     ),
-    ({"losses.adversarial.weight": 0.0}, r"^losses: none has a weight"),
+    ({"losses.adversarial.weight": 0.0}, r"^losses: no loss has a weight"),
     ({"generator.widths": 3}, r"^generator\.widths: dcgan has no such option"),
     ({"train.patch": 8}, r"^train\.patch: patchgan on fields of 8 x 8 cells does not work: "),
 ]
@@ -210,11 +210,11 @@ def test_a_misspelt_name_finds_its_neighbour(tiny_store: Path, tmp_path: Path) -
         train(settings | {"generator.name": "dcgann"}, store=tiny_store, out=tmp_path / "run")
 
 
-def test_static_fields_are_said_to_play_no_part(static_run: Path, tmp_path: Path) -> None:
+def test_static_fields_without_effect_are_reported(static_run: Path, tmp_path: Path) -> None:
     static = load_run(static_run).config.data
     settings = GAN | {"data.static": static.static, "data.static_source": static.static_source}
     run = train(settings, store=load_run(static_run).provenance["store"], out=tmp_path / "run")
-    assert notes_of(run) == ["static fields play no part: this generator has no input but noise."]
+    assert notes_of(run) == ["data.static has no effect: this generator's only input is noise."]
 
 
 # samples
@@ -257,7 +257,7 @@ def test_sample_on_the_command_line(gan_run: Path, tmp_path: Path, capsys: pytes
     assert capsys.readouterr().out == f"{out}: realization 5, row 16, column 16\n"
     with xr.open_zarr(out, consolidated=False) as read:
         xr.testing.assert_equal(read.load(), sample(gan_run, num=5, seed=2))
-    with pytest.raises(RunError, match=r"exists already; choose another name, or pass --overwrite"):
+    with pytest.raises(RunError, match=r"already exists; choose another name, or pass overwrite=True"):
         app(args=["sample", str(gan_run), out], standalone_mode=False)
     app(args=["sample", str(gan_run), out, "--num", "1", "--overwrite"], standalone_mode=False)
     with xr.open_zarr(out, consolidated=False) as read:
@@ -265,9 +265,12 @@ def test_sample_on_the_command_line(gan_run: Path, tmp_path: Path, capsys: pytes
 
 
 def test_what_cannot_be_sampled_or_refined(gan_run: Path, tiny_run: Path, weather: xr.Dataset, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"is a srgan, which refines coarse fields; use `subgrid downscale`"):
+    with pytest.raises(RunError, match=r"is a srgan system, which refines coarse fields; use subgrid\.downscale"):
         sample(tiny_run)
-    with pytest.raises(RunError, match=r"is a gan, which draws fields from noise .*use `subgrid sample RUN OUT`"):
+    with pytest.raises(
+        RunError,
+        match=r"is a gan system, which draws fields from noise .*use subgrid\.sample",
+    ):
         downscale(gan_run, weather)
     with pytest.raises(RunError, match=r"^num: got 0, expected at least 1 field\.$"):
         sample(gan_run, num=0)

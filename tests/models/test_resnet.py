@@ -17,8 +17,8 @@ from subgrid.evaluation.evaluate import evaluate
 from subgrid.inference.downscale import downscale
 from subgrid.inference.super_resolve import super_resolve
 from subgrid.models.resnet import ResNet18
-from subgrid.training.checkpoint import adam, fresh_state, update_average
-from subgrid.training.objective import make_game
+from subgrid.training.checkpoint import build_optimizer, new_training_state, update_average
+from subgrid.training.objective import adversarial_objective
 from subgrid.training.train import train
 from tiny import SETTINGS, history, same_weights, weights
 
@@ -122,12 +122,12 @@ def test_other_networks_weights_are_refused(change: str, said: str, tmp_path: Pa
 def test_frozen_parameters_keep_their_values(file: Path, encoder_norm: str) -> None:
     given = {"generator.weights": str(file), "generator.encoder_norm": encoder_norm}
     config = load_config({**PREGAN, **given, "generator.frozen": True, "train.weight_decay": 0.1, "train.ema": 0.5})
-    state = fresh_state(config, 0, (64, 64), torch.device("cpu"))
+    state = new_training_state(config, 0, (64, 64), torch.device("cpu"))
     assert state.average is not None
     before = {k: v.clone() for k, v in state.generator.state_dict().items()}
     assert same_weights(before, dict(state.average.state_dict()))
     assert torch.equal(before["encoder.bn1.weight"], resnet_tensors()["bn1.weight"])
-    optimizer = adam(config, state.generator, 0.1)
+    optimizer = build_optimizer(config, state.generator, 0.1)
     for step in range(2):  # the head starts at zero: the second step moves what stands before it
         optimizer.zero_grad()
         (state.generator(torch.randn(2, 2, 8, 8)) - 1).square().mean().backward()
@@ -148,9 +148,9 @@ def test_frozen_parameters_keep_their_values(file: Path, encoder_norm: str) -> N
 
 def test_an_encoder_that_is_not_frozen_is_trained(file: Path) -> None:
     config = load_config({**PREGAN, "generator.weights": str(file)})
-    state = fresh_state(config, 0, (64, 64), torch.device("cpu"))
+    state = new_training_state(config, 0, (64, 64), torch.device("cpu"))
     assert all(p.requires_grad for p in state.generator.parameters())
-    left = fresh_state(config, 0, (64, 64), torch.device("cpu"), pretrained=False)
+    left = new_training_state(config, 0, (64, 64), torch.device("cpu"), pretrained=False)
     assert not torch.equal(
         left.generator.state_dict()["encoder.bn1.weight"], state.generator.state_dict()["encoder.bn1.weight"]
     )
@@ -235,31 +235,31 @@ def test_only_a_fresh_run_needs_the_file(
     assert downscale(tmp_path / "run", weather_file, select={"time": "2020-01-01"})
 
 
-# the relativistic game's options, from a configuration
+# options of the relativistic loss, from a configuration
 
 
-def test_options_of_the_game_come_from_the_configuration() -> None:
-    game: Any = make_game(load_config({"system": "published/pregan", "data.variables": ["a"]})).loss
-    assert (game.dims, game.both) == ((0, 1, 2, 3), False)
+def test_options_of_the_adversarial_loss_come_from_the_configuration() -> None:
+    objective: Any = adversarial_objective(load_config({"system": "published/pregan", "data.variables": ["a"]})).loss
+    assert (objective.dims, objective.both) == ((0, 1, 2, 3), False)
 
 
 @pytest.mark.parametrize(
     "options, said",
     [
         ({"meen": "all"}, "losses.adversarial.meen: relativistic has no such option. Did you mean 'mean'?"),
-        ({"mean": "al"}, "losses.adversarial: relativistic refuses its options {'mean': 'al'}: mean: got 'al'"),
+        ({"mean": "al"}, "losses.adversarial: invalid options {'mean': 'al'} for relativistic: mean: got 'al'"),
         ({"kind": "hinge", "mean": "all"}, "losses.adversarial.mean: hinge has no such option. Valid: kind."),
     ],
 )
-def test_wrong_options_of_the_game_are_refused(options: dict[str, str], said: str) -> None:
+def test_wrong_options_of_the_adversarial_loss_are_refused(options: dict[str, str], said: str) -> None:
     given = {"kind": "relativistic"} | options
     settings = {f"losses.adversarial.{key}": value for key, value in given.items()}
     with pytest.raises(ConfigError) as error:
-        make_game(load_config({"system": "esrgan", "data.variables": ["a"], **settings}))
+        adversarial_objective(load_config({"system": "esrgan", "data.variables": ["a"], **settings}))
     assert str(error.value).startswith(said)
 
 
-def test_another_kind_of_game_keeps_the_weight_alone() -> None:
+def test_another_kind_of_adversarial_loss_keeps_the_weight_alone() -> None:
     settings = {"system": "published/pregan", "data.variables": ["a"], "losses.adversarial.kind": "hinge"}
     loss = load_config(settings).losses["adversarial"]
     assert (loss.weight, loss.options) == (0.01, {"kind": "hinge"})

@@ -31,8 +31,8 @@ from subgrid.models import GENERATORS
 from subgrid.run import load_run, notes_of
 from subgrid.training import step as step_module
 from subgrid.training import train as train_module
-from subgrid.training.checkpoint import fresh_state, update_average
-from subgrid.training.objective import content_terms, make_game
+from subgrid.training.checkpoint import new_training_state, update_average
+from subgrid.training.objective import build_objective
 from subgrid.training.prepare import prepare
 from subgrid.training.train import train
 from tiny import PUBLISHED, SETTINGS, Cut, assert_same_run, cut_at, history, same_weights, train_tiny, weights
@@ -138,9 +138,12 @@ def test_a_finished_run_resumed_is_left_alone(base: Path, tiny_store: Path) -> N
 def test_existing_run_is_refused_before_anything_is_read(base: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError) as error:
         train(SETTINGS, store="nowhere.zarr", out=base)
-    assert str(error.value) == f"{base} exists already; go on with it by --resume, or choose another --out."
+    assert (
+        str(error.value)
+        == f"{base} already exists; continue it with resume=True (--resume), or choose another out (--out)."
+    )
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(RunError, match=r"exists already and is no run directory; choose another --out\.$"):
+    with pytest.raises(RunError, match=r"already exists and is not a run directory; choose another out \(--out\)\.$"):
         train(SETTINGS, store="nowhere.zarr", out=tmp_path, resume=True)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
@@ -148,7 +151,7 @@ def test_existing_run_is_refused_before_anything_is_read(base: Path, tmp_path: P
 def test_existing_runs_store_survives_another_training(weather: xr.Dataset, tmp_path: Path) -> None:
     first = train(SETTINGS | {"train.updates": 2}, source=weather, out=tmp_path / "run")
     fingerprint = open_store(tmp_path / "run.store.zarr").meta["fingerprint"]
-    with pytest.raises(RunError, match="exists already"):
+    with pytest.raises(RunError, match="already exists"):
         train(SETTINGS, source=weather + 1, out=first)
     assert open_store(tmp_path / "run.store.zarr").meta["fingerprint"] == fingerprint
 
@@ -156,18 +159,18 @@ def test_existing_runs_store_survives_another_training(weather: xr.Dataset, tmp_
 @pytest.mark.parametrize(
     "key, value, said",
     [
-        ("train.batch", 3, "train.batch was 2, is now 3"),
-        ("seed", 7, "seed was 0, is now 7"),
-        ("losses.mse.weight", 0.5, "losses.mse.weight was None, is now 0.5"),
-        ("generator.blocks", 2, "generator.blocks was 1, is now 2"),
+        ("train.batch", 3, "train.batch was 2 and is now 3"),
+        ("seed", 7, "seed was 0 and is now 7"),
+        ("losses.mse.weight", 0.5, "losses.mse.weight was None and is now 0.5"),
+        ("generator.blocks", 2, "generator.blocks was 1 and is now 2"),
     ],
 )
 def test_resume_with_other_settings_is_refused(base: Path, key: str, value: Any, said: str) -> None:
     with pytest.raises(RunError) as error:
         train(SETTINGS | {key: value}, out=base, resume=True)
     assert str(error.value) == (
-        f"{base} was begun with another configuration: {said}. "
-        "Resume with the same settings, or start a new run with another --out."
+        f"{base} was started with another configuration: {said}. "
+        "Resume with the same settings, or start a new run with another out (--out)."
     )
 
 
@@ -187,11 +190,14 @@ def test_a_store_of_other_data_is_refused(cut_run: Path, weather: xr.Dataset, tm
     with pytest.raises(RunError) as error:
         train(SETTINGS, store=other, out=cut_run, resume=True)
     assert str(error.value) == (
-        f"{other} holds other data than {cut_run} was trained on (fingerprints differ); give its own by --store."
+        f"{cut_run} was trained on different data than {other} holds (the fingerprints differ); pass the matching store "
+        "(--store)."
     )
 
 
-@pytest.mark.parametrize("key, value, said", [("data.coarsen", "bilinear", "method was 'mean', is 'bilinear'")])
+@pytest.mark.parametrize(
+    "key, value, said", [("data.coarsen", "bilinear", "its method is 'bilinear', expected 'mean'")]
+)
 def test_a_store_made_otherwise_is_refused(
     cut_run: Path, weather: xr.Dataset, tmp_path: Path, key: str, value: Any, said: str
 ) -> None:
@@ -205,31 +211,31 @@ def test_a_store_split_otherwise_is_refused(cut_run: Path, weather: xr.Dataset, 
     periods = {"train": (times[0], times[19]), "valid": (times[20], times[29]), "test": (times[30], times[39])}
     settings = SETTINGS | {f"data.{name}": period for name, period in periods.items()}
     other = prepare(settings, source=weather, out=tmp_path / "other.zarr")
-    with pytest.raises(RunError, match=r"is not the store that .* was trained on: periods was "):
+    with pytest.raises(RunError, match=r"is not the store that .* was trained on: its periods is "):
         train(SETTINGS, store=other, out=cut_run, resume=True)
 
 
 def test_a_store_that_is_gone(cut_run: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        RunError, match=r"^the training store .*gone\.zarr of .* is gone; make it again with `subgrid prep"
+        RunError, match=r"^the training store .*gone\.zarr of .* does not exist; prepare it again with `subgrid prep"
     ):
         train(SETTINGS, store=tmp_path / "gone.zarr", out=cut_run, resume=True)
 
 
 UNFIT: list[tuple[dict[str, Any], str]] = [
     ({"system": "bicubic"}, r"^system: bicubic is a baseline with nothing to train"),
-    ({"losses.ll1.weight": 1.0}, r"^losses.ll1: no such loss\. Did you mean 'l1'\?$"),
-    ({"content.losses.ll1.weight": 1.0}, r"^content.losses.ll1: no such loss\. Did you mean 'l1'\?$"),
-    ({"losses.l1.power": 1}, r"^losses.l1: it refuses its options \{'power': 1\}"),
+    ({"losses.ll1.weight": 1.0}, r"^losses.ll1: there is no such loss\. Did you mean 'l1'\?$"),
+    ({"content.losses.ll1.weight": 1.0}, r"^content.losses.ll1: there is no such loss\. Did you mean 'l1'\?$"),
+    ({"losses.l1.power": 1}, r"^losses.l1: invalid options \{'power': 1\}"),
     ({"losses.ssim_box.weight": 1.0, "losses.ssim_box.c1": "x"}, r"^losses.ssim_box"),
     (
         {"losses.ms_ssim.weight": 1.0, "losses.ms_ssim.window": 17},
         r"^losses\.ms_ssim on fields of 16 x 16 cells does not work: .*smaller than its window of 17 .* larger train\.patch",
     ),
-    ({"losses.ms_ssim.weight": 1.0, "losses.ms_ssim.windw": 7}, r"^losses.ms_ssim: it refuses its options"),
+    ({"losses.ms_ssim.weight": 1.0, "losses.ms_ssim.windw": 7}, r"^losses.ms_ssim: invalid options"),
     (
         {"generator.name": "unet", "train.patch": 24},
-        r"^train\.patch: unet needs coarse patches of a multiple of 4 cells, .* have 6 x 6; use train\.patch = 16\.$",
+        r"^train\.patch: unet needs .* a multiple of 4 cells, but these have 6 x 6 cells; use train\.patch = 16\.$",
     ),
     (
         {"system": "published/cgan", "train.batch": 1},
@@ -239,11 +245,11 @@ UNFIT: list[tuple[dict[str, Any], str]] = [
     ({"losses.adversarial.knd": "x"}, r"^losses.adversarial.knd: vanilla has no such option\. Did you mean 'kind'\?$"),
     (
         {"losses.feature_matching.weight": 1.0, "losses.feature_matching.activation": "b"},
-        r"^losses\.feature_matching: it refuses its options .*expected one of before, after",
+        r"^losses\.feature_matching: invalid options .*expected one of before, after",
     ),
     (
         {"losses.feature_matching.weight": 1.0, "losses.adversarial.weight": 0.0},
-        r"^losses\.feature_matching: it compares what a trained discriminator sees; give losses\.adversarial a weight",
+        r"^losses\.feature_matching: it compares features of the discriminator, .* set losses\.adversarial\.weight above 0\.",
     ),
     (
         {"losses.feature_matching.weight": 1.0, "discriminator.name": "tiny:WithoutFeatures"},
@@ -253,18 +259,18 @@ UNFIT: list[tuple[dict[str, Any], str]] = [
         {"content.losses.feature_matching.weight": 1.0},
         r"content\.losses\.feature_matching: the content stage has no discriminator",
     ),
-    ({"content.losses.l1.weight": 0.0}, r"^content.losses: none has a weight"),
-    ({"losses.l1.weight": 0.0, "losses.adversarial.weight": 0.0}, r"^losses: none has a weight"),
+    ({"content.losses.l1.weight": 0.0}, r"^content.losses: no loss has a weight"),
+    ({"losses.l1.weight": 0.0, "losses.adversarial.weight": 0.0}, r"^losses: no loss has a weight"),
     ({"generator.widths": 3}, r"^generator.widths: srresnet has no such option"),
     ({"generator.name": "interpolation"}, r"^generator.name: interpolation has nothing to train"),
     (
         {"generator.name": "tiny:Keeps"},
-        r"^generator: tiny:Keeps on coarse patches of 4 x 4 cells: it made \(2, 2, 4, 4\), exp",
+        r"^generator: tiny:Keeps on coarse patches of 4 x 4 cells: its output has shape \(2, 2, 4, 4\), exp",
     ),
     ({"discriminator.norm": "layer"}, r"^discriminator: patchgan refuses its options"),
     ({"train.patch": 8}, r"^train.patch: patchgan on fields of 8 x 8 cells does not work: "),
-    ({"data.factor": 2}, r"holds t2m, u10 at factor 4, the configuration asks for t2m, u10 at factor 2"),
-    ({"data.variables": ["t2m"]}, r"holds t2m, u10 at factor 4, the configuration asks for t2m at factor 4"),
+    ({"data.factor": 2}, r"holds t2m, u10 at factor 4, but the configuration asks for t2m, u10 at factor 2"),
+    ({"data.variables": ["t2m"]}, r"holds t2m, u10 at factor 4, but the configuration asks for t2m at factor 4"),
 ]
 
 
@@ -286,7 +292,7 @@ def test_what_cannot_train_is_refused_before_a_run_is_made(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_cuda_is_refused_where_there_is_none(tiny_store: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"^train.device: got 'cuda', but torch sees no CUDA device; use 'auto' or 'cpu'"
+        ConfigError, match=r"^train.device: got 'cuda', but torch finds no CUDA device; use 'auto' or 'cpu'"
     ):
         train_tiny(tiny_store, tmp_path / "run", train__device="cuda")
     assert not (tmp_path / "run").exists()
@@ -477,16 +483,16 @@ def test_the_adversarial_stage_goes_on_from_the_content_weights(base: Path, tiny
 
 def test_the_handover(base: Path, tmp_path: Path) -> None:
     run = load_run(shutil.copytree(base, tmp_path / "run"))
-    state = fresh_state(run.config, 0, (16, 16), torch.device("cpu"))
+    state = new_training_state(run.config, 0, (16, 16), torch.device("cpu"))
     state.best, state.step = 0.01, 4
     first = state.optimizers["generator"]
-    train_module._enter_stage(run, state, 0.49)
+    train_module._start_main_stage(run, state, 0.49)
     assert state.stage == "content" and state.optimizers["generator"] is first
     assert state.average is not None
     with torch.no_grad():
         for p in state.average.parameters():
             p += 1.0
-    train_module._enter_stage(run, state, 0.5)
+    train_module._start_main_stage(run, state, 0.5)
     assert (state.stage, state.stage_start, state.best) == ("main", 0.5, math.inf)
     average = state.average.state_dict()
     assert same_weights(average, state.generator.state_dict())  # it goes on from the average
@@ -506,10 +512,10 @@ def test_a_content_stage_that_did_not_do_its_job_is_told_of(base: Path, tiny_sto
     against = f"{last['valid_rmse'] / last['valid_rmse_bilinear']:.3f}"
     assert float(against) > 1
     (note,) = notes_of(run)
-    assert note.startswith(f"the content stage handed over at a validation RMSE of {against} of bilinear's: ")
+    assert note.startswith(f"when the content stage ended, validation RMSE was {against} times that of bilinear ")
     assert "content.learning_rate" in note
-    assert calls[-1].endswith(f"of bilinear (handed over at {against})")
-    assert "handed over" not in "".join(calls[:4])
+    assert calls[-1].endswith(f"times bilinear (content stage ended at {against})")
+    assert "content stage ended" not in "".join(calls[:4])
     assert notes_of(tmp_path) == []
 
 
@@ -528,9 +534,7 @@ def test_an_infinite_gradient_is_an_error_and_not_a_standstill(
             return ((sr - hr) * 1e30).mean()
 
     monkeypatch.setitem(LOSSES, "l1", Steep)
-    with pytest.raises(
-        RunError, match=r"^the gradient is no longer finite at update 1\. What was saved before is kept"
-    ):
+    with pytest.raises(RunError, match=r"^the gradient is no longer finite at update 1\. The last checkpoint is kept"):
         train_tiny(tiny_store, tmp_path / "run")
 
 
@@ -603,7 +607,7 @@ def one_update(settings: dict[str, Any], **changes: Any) -> Any:
     given = {key.replace("__", "."): value for key, value in changes.items()}
     config = load_config(settings | given)
     torch.manual_seed(0)
-    state = fresh_state(config, 0, (16, 16), torch.device("cpu"))
+    state = new_training_state(config, 0, (16, 16), torch.device("cpu"))
     state.stage = "main"
     with torch.no_grad():
         for p in state.generator.parameters():
@@ -611,10 +615,8 @@ def one_update(settings: dict[str, Any], **changes: Any) -> Any:
     networks = [state.generator, *([state.discriminator] if state.discriminator else [])]
     before = [[p.detach().clone() for p in network.parameters()] for network in networks]
     batch = Batch(*(torch.randn(2, c, n, n) for c, n in ((2, 4), (2, 16), (0, 16))))  # type: ignore[arg-type]
-    terms = content_terms(config.losses, "losses", config.data.variables)
-    game = make_game(config)
     fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
-    logged = step_module.update(fabric, state, terms, game, batch, config)
+    logged = step_module.update(fabric, state, build_objective(config, "main", fabric.device), batch, config)
     return state, before, logged
 
 
@@ -701,7 +703,7 @@ def test_a_loss_that_is_not_finite_stops_and_loses_nothing(
         train(SETTINGS, store=tiny_store, out=tmp_path / "run")
     said = str(error.value)
     assert said.startswith("the loss is no longer finite at update 5 (discriminator_loss nan, ")
-    assert said.endswith("Start a new run with a lower train.learning_rate, or train.precision = '32'.")
+    assert said.endswith("Start a new run with a lower train.learning_rate, or with train.precision = '32'.")
     assert list(history(tmp_path / "run")["step"]) == [2, 4]
     assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path / "run").values())
     monkeypatch.undo()

@@ -17,9 +17,8 @@ from subgrid.inference.super_resolve import super_resolve
 from subgrid.io.tensors import load_tensors
 from subgrid.networks import load_generator
 from subgrid.run import Run, load_run
-from subgrid.training.dry_run import VALID_SCORES
 from subgrid.training.train import train
-from subgrid.training.validate import validator
+from subgrid.training.validate import VALID_SCORES, build_validator
 from tiny import SETTINGS, Keeps, history, same_weights, train_tiny, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -54,7 +53,7 @@ def looking_at(path: Path, num: int) -> Run:
 def test_scores_are_those_of_fields_spread_over_the_training_split(measured: Path, tiny_store: Path, num: int) -> None:
     run, store = looking_at(measured, num), open_store(tiny_store)
     generator = load_generator(run)
-    found = validator(run, store)(generator)
+    found = build_validator(run, store).score(generator)
     of_split = np.flatnonzero(store.hr["split"].values == 1)
     places = {1: of_split[:1], 3: of_split[[0, round((of_split.size - 1) / 2), -1]], 100: of_split}[num]
     errors: dict[str, list[Any]] = {name: [] for name in run.variables}
@@ -80,7 +79,7 @@ def test_they_follow_the_rules_of_validation_scores(
     run, store = looking_at(measured, 2), open_store(tiny_store)
     positions = store.positions("valid")
     monkeypatch.setattr(Store, "positions", lambda self, split: positions)
-    found = validator(run, store)(load_generator(run))
+    found = build_validator(run, store).score(load_generator(run))
     assert list(found) == [*(f"valid_{name}" for name in VALID_SCORES), "valid_rmse_bilinear", *MEASURED]
     for name in VALID_SCORES:
         assert found[f"train_{name}"] == found[f"valid_{name}"]
@@ -122,7 +121,7 @@ def test_resumed_it_is_the_unbroken_run(measured: Path, tiny_store: Path, tmp_pa
     settings = SETTINGS | {"train.training_fields": 3}
     with pytest.raises(Cut):
         train(settings, store=tiny_store, out=tmp_path / "run", progress=cut)
-    with pytest.raises(RunError, match=r"train\.training_fields was 3, is now 0"):
+    with pytest.raises(RunError, match=r"train\.training_fields was 3 and is now 0"):
         train(SETTINGS, store=tiny_store, out=tmp_path / "run", resume=True)
     train(settings, store=tiny_store, out=tmp_path / "run", resume=True)
     assert (tmp_path / "run" / "history.csv").read_bytes() == (measured / "history.csv").read_bytes()
@@ -148,7 +147,7 @@ def test_what_cannot_be_scored_is_refused(measured: Path, tiny_store: Path, tmp_
     with pytest.raises(ConfigError, match=r"train\.training_fields: got -1; "):
         train_tiny(tiny_store, tmp_path / "run", train__training_fields=-1)
     run, store = load_run(measured), open_store(tiny_store)
-    score, generator = validator(run, store), load_generator(run)
+    score, generator = build_validator(run, store).score, load_generator(run)
     generator.register_forward_hook(_breaks_at_call(2))  # the first is of validation fields
     with pytest.raises(RunError, match=r"^the generator's output on training fields is no longer finite\."):
         score(generator)

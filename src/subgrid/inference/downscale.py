@@ -1,10 +1,8 @@
-"""Coarse fields to fine ones: the use of a trained system."""
+"""Downscaling: a trained system applied to coarse fields in files or in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from subgrid.data.sources.open_source import open_source, restore_names
 from subgrid.data.sources.units import same_units, stated_units
 from subgrid.data.static import static_fields
 from subgrid.errors import GridError, RunError, SourceError
+from subgrid.inference.history import history_line
 from subgrid.inference.super_resolve import pick_device, super_resolve
 from subgrid.io.console import Notify, Progress, silent
 from subgrid.io.output import check_target, open_fields, write_fields
@@ -46,38 +45,33 @@ def downscale(
 
     Args:
         run: a run directory.
-        source: coarse fields, files or an open Dataset, with the run's variables in its units.
-        out: `.nc` or `.zarr` to write, block by block; without it the fine fields come back in memory.
+        source: coarse fields, as files or as an open Dataset, with the variables of the run in its units.
+        out: `.nc` or `.zarr` to write, block by block; without it the fine fields are returned in memory.
         weights: `last`, `best` or `content`.
-        interpolate: from 0, the content weights, to 1, the last ones; see `load_generator`.
+        interpolate: blend of content-stage weights (0) and final weights (1); see `load_generator`.
         select: labels to pick along other dimensions, such as `{"level": 850}`.
-        static_source: static fields that cover the domain, where the run uses any and the grid is not that of training.
+        static_source: static fields that cover the domain, if the run uses any and the grid is not that of training.
         overwrite: replace `out` if it exists.
         progress: called with (blocks done, blocks in all).
         notify: called with each message for the user.
 
     Returns:
-        The fine fields, with the source's names, orientation and attributes: in memory, or lazily from `out`.
+        The fine fields, with the names, orientation and attributes of the source: in memory, or lazily from `out`.
 
     Raises:
-        RunError: if the run or its weights are missing, or `out` is there already or of an unknown ending.
+        RunError: if the run or its weights are missing, or `out` exists or has an unknown ending.
         SourceError: for missing variables, other units, missing values.
-        GridError: for grids it cannot work on.
+        GridError: for grids that cannot be super-resolved.
     """
-    opened = load_run(run)
-    if not opened.config.conditional:
-        raise RunError(
-            f"{opened.path} is a {opened.config.system}, which draws fields from noise and takes no coarse ones; use "
-            "`subgrid sample RUN OUT`."
-        )
+    opened = _open_conditional(run)
     target = None if out is None else check_target(Path(out), overwrite)
     generator = load_generator(opened, weights, interpolate).to(pick_device())
     coarse = open_source(source, variables=opened.variables, select=select).assign_attrs(_own_attrs(source))
     _check_units(opened, coarse)
-    for remark in _remarks(opened, coarse):
-        notify(remark)
+    for message in _differences_from_training(opened, coarse):
+        notify(message)
     static = _static(opened, coarse, static_source)
-    fine = restore_names(_fine(opened, generator, coarse, static, progress))
+    fine = restore_names(_super_resolve_lazily(opened, generator, coarse, static, progress))
     fine.attrs |= {
         "history": _history(opened, coarse, describe_weights(weights, interpolate)),
         "Conventions": "CF-1.11",
@@ -89,8 +83,19 @@ def downscale(
     return open_fields(target)
 
 
+def _open_conditional(path: str | Path) -> Run:
+    """Open a run whose generator refines coarse fields."""
+    run = load_run(path)
+    if not run.config.conditional:
+        raise RunError(
+            f"{run.path} is a {run.config.system} system, which draws fields from noise and takes no coarse input; use "
+            "subgrid.sample (`subgrid sample RUN OUT`)."
+        )
+    return run
+
+
 def _own_attrs(source: str | Path | Sequence[str | Path] | xr.Dataset) -> dict[str, Any]:
-    """The source's own title, institution, history and the like; `open_source` sets its own in their place."""
+    """Return the global attributes of the source, such as its title and history; `open_source` replaces them."""
     if isinstance(source, xr.Dataset):
         attrs = dict(source.attrs)
     else:
@@ -105,34 +110,40 @@ def _own_attrs(source: str | Path | Sequence[str | Path] | xr.Dataset) -> dict[s
 
 
 def _check_units(run: Run, coarse: xr.Dataset) -> None:
-    """Refuse values in other units than those trained on: a field in degrees Celsius would pass, 273 off."""
+    """Check that the units are those of the training: degrees Celsius in place of kelvin would go unnoticed."""
     for name in run.variables:
         want, got = (stated_units(about.get("units")) for about in (run.statistics[name], coarse[name].attrs))
         if want and got and not same_units(want, got):
             raise SourceError(
-                f"{name}: the source is in {got!r}, the run was trained in {want!r}; convert the source "
-                f"(and set its units attribute) first."
+                f"{name}: the source is in {got!r}, but the model was trained on values in {want!r}; convert "
+                "the source and set its units attribute first."
             )
 
 
-def _remarks(run: Run, coarse: xr.Dataset) -> list[str]:
-    """What differs from training and may matter."""
-    out = []
-    y, _ = spatial_dims(coarse)
-    trained = run.grid[f"{y}_coarse"].values if f"{y}_coarse" in run.grid else None
-    if trained is None:
-        out.append(f"the run was trained on another kind of grid than the source's ({', '.join(spatial_dims(coarse))})")
-    elif trained.size > 1 and coarse.sizes[y] > 1:
-        was, now = (float(np.abs(np.median(np.diff(axis)))) for axis in (trained, coarse[y].values))
-        if abs(now / was - 1) > 0.1:
-            out.append(
-                f"the source's cells are {now:g} wide, the run was trained on {was:g}: it adds the texture of that scale"
-            )
-    return out
+def _differences_from_training(run: Run, coarse: xr.Dataset) -> list[str]:
+    """Return messages on differences from the training grid that may matter: its kind, and the size of its cells."""
+    y, x = spatial_dims(coarse)
+    if f"{y}_coarse" not in run.grid:
+        return [f"the model was trained on another kind of grid; this one has the axes {y} and {x}"]
+    trained = run.grid[f"{y}_coarse"]
+    if min(trained.size, coarse.sizes[y]) < 2:
+        return []
+    trained_size, size = (float(np.abs(np.median(np.diff(axis.values)))) for axis in (trained, coarse[y]))
+    if abs(size / trained_size - 1) <= 0.1:
+        return []
+    unit = _axis_unit(coarse[y])
+    trained_on = f"the model was trained on {trained_size:g}{unit} cells and will add texture at that scale"
+    return [f"{trained_on}; these cells are {size:g}{unit} wide"]
+
+
+def _axis_unit(axis: xr.DataArray) -> str:
+    """Return the unit of an axis with a leading space, such as " degree" or " km"; empty if it states none."""
+    unit = str(axis.attrs.get("units", ""))
+    return " degree" if unit.startswith("degree") else f" {unit}" if unit else ""
 
 
 def _static(run: Run, coarse: xr.Dataset, source: str | Path | xr.Dataset | None) -> Field:
-    """The run's static fields on the fine grid of this source, as scaled channels."""
+    """Return the static fields on the fine grid of the source, as standardised channels (s, y, x)."""
     names = list(run.static_scale)
     dims = spatial_dims(coarse)
     factor = run.config.data.factor
@@ -141,21 +152,23 @@ def _static(run: Run, coarse: xr.Dataset, source: str | Path | xr.Dataset | None
         return np.zeros((0, 0, 0), dtype=np.float32)
     if source is None and all(d in run.grid.coords and same_axis(run.grid[d], target[d]) for d in dims):
         return run.static_channels()
-    given = source if source is not None else run.grid[[n for n in names if n in run.grid]]
+    fields = source if source is not None else run.grid[[n for n in names if n in run.grid]]
     try:
-        return run.static_channels(static_fields(names, given, target))  # type: ignore[arg-type]
+        return run.static_channels(static_fields(names, fields, target))  # type: ignore[arg-type]
     except GridError as error:
         raise GridError(
             f"{error} Pass static_source (--static FILE) with {', '.join(names)} over this domain."
         ) from error
 
 
-def _fine(run: Run, generator: nn.Module, coarse: xr.Dataset, static: Field, progress: Progress) -> xr.Dataset:
-    """Lazy fine fields, block by block along all leading dimensions."""
+def _super_resolve_lazily(
+    run: Run, generator: nn.Module, coarse: xr.Dataset, static: Field, progress: Progress
+) -> xr.Dataset:
+    """Return lazy fine fields, computed block by block along all leading dimensions."""
     y, x = spatial_dims(coarse)
     factor, variables = run.config.data.factor, run.variables
     block = max(1, CELLS_AT_ONCE // (coarse.sizes[y] * coarse.sizes[x]))
-    # Chunks first: putting variables together would read all that is not a dask array yet.
+    # Chunked first, because stacking the variables would read everything that is not a dask array yet.
     lazy = coarse[variables].chunk({d: -1 if d in (y, x) else block for d in coarse[variables].dims})
     channels = lazy.to_array("_channel")
     leading = [d for d in channels.dims if d not in ("_channel", y, x)]
@@ -176,31 +189,27 @@ def _fine(run: Run, generator: nn.Module, coarse: xr.Dataset, static: Field, pro
 
     height, width = shape[-2] * factor, shape[-1] * factor
     chunks = (flat.chunks[0], (len(variables),), (height,), (width,))
-    made = flat.map_blocks(apply, dtype=np.float32, chunks=chunks, meta=np.empty((0, 0, 0, 0), np.float32))
-    made = made.reshape(*shape[:-3], len(variables), height, width)
+    fine = flat.map_blocks(apply, dtype=np.float32, chunks=chunks, meta=np.empty((0, 0, 0, 0), np.float32))
+    fine = fine.reshape(*shape[:-3], len(variables), height, width)
     out = xr.Dataset(attrs=coarse.attrs)
     coords = {n: c for n, c in coarse.coords.items() if not {y, x} & set(c.dims)} | refine_coords(coarse, factor)
     for i, name in enumerate(variables):
-        out[name] = ((*leading, y, x), made[..., i, :, :], coarse[name].attrs)
+        out[name] = ((*leading, y, x), fine[..., i, :, :], coarse[name].attrs)
     return out.assign_coords(coords)
 
 
 def _check_finite(lr: Field, variables: list[str]) -> None:
-    """A missing cell would spread over the halo without a word; refuse it."""
+    """Check that no value is missing, because it would spread to all cells whose halo holds it."""
     for i, name in enumerate(variables):
         bad = ~np.isfinite(lr[:, i])
         if bad.any():
             raise SourceError(
-                f"{name}: {bad.mean():.1%} of the coarse values in this block are missing or infinite. "
-                "Fill them first (for example with xarray's interpolate_na), and mask the result afterwards."
+                f"{name}: {bad.sum()} of {bad.size} coarse values in this block are missing or infinite. Fill them "
+                "first, for example with xarray's interpolate_na, and mask the result afterwards."
             )
 
 
 def _history(run: Run, coarse: xr.Dataset, weights: str) -> str:
-    """The CF history attribute: one more line on top of the source's."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    line = (
-        f"{now} subgrid {version('subgrid')}: super-resolved {run.config.data.factor} times per axis by {run.config.system} "
-        f"({weights}, trained on data {run.provenance['fingerprint'][:12]})"
-    )
+    """Return the CF history: one more line on top of that of the source."""
+    line = history_line(run, f"super-resolved with factor {run.config.data.factor}", weights)
     return f"{line}\n{coarse.attrs['history']}" if "history" in coarse.attrs else line

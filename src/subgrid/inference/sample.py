@@ -1,9 +1,7 @@
-"""Fields out of noise: the use of an unconditional generator."""
+"""Sampling: fields drawn from noise with a trained unconditional generator."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import xarray as xr
 
 from subgrid.data.grid import spatial_dims
 from subgrid.errors import RunError
+from subgrid.inference.history import history_line
 from subgrid.inference.super_resolve import draw_fields, pick_device
 from subgrid.io.output import check_target, write_fields
 from subgrid.networks import Weights, describe_weights, load_generator
@@ -30,24 +29,24 @@ def sample(
 
     Args:
         run: the run directory of a system that draws from noise, such as `gan`.
-        out: `.nc` or `.zarr` to write; without it the fields come back only.
-        num: how many fields.
-        seed: of the noise; the first fields of a longer draw are those of a shorter one.
+        out: `.nc` or `.zarr` to write; without it the fields are only returned.
+        num: number of fields.
+        seed: random seed for the noise; with the same seed, a larger `num` gives the same first fields.
         weights: `last`, `best` or `content`.
         overwrite: replace `out` if it exists.
 
     Returns:
-        Each variable as (realization, y, x) in physical units, in memory. The fields have the coordinates of the training
-        domain where a patch covers it; smaller patches were drawn from anywhere in it, so their axes count cells.
+        Each variable as (realization, y, x) in physical units, in memory. The fields have the coordinates of the
+        training domain if a training patch covers it; otherwise their axes count cells.
 
     Raises:
-        RunError: if the run refines coarse fields, or is missing; if `num` is not positive; if `out` is there already.
+        RunError: if the run is missing or refines coarse fields, if `num` is not positive, or if `out` already exists.
     """
     opened = load_run(run)
     if opened.config.conditional:
         raise RunError(
-            f"{opened.path} is a {opened.config.system}, which refines coarse fields; use `subgrid downscale` with some. Only "
-            "systems that draw from noise, such as gan, can be sampled."
+            f"{opened.path} is a {opened.config.system} system, which refines coarse fields; use "
+            "subgrid.downscale (`subgrid downscale`). Only systems that draw fields from noise, such as gan, can be sampled."
         )
     if num < 1:
         raise RunError(f"num: got {num}, expected at least 1 field.")
@@ -58,9 +57,9 @@ def sample(
     fields = as_dataset(opened, opened.scaling.unscale(draw_fields(generator, num, (seed,))))
     fields.attrs = {
         "title": f"Fields drawn from noise by {opened.config.system}",
-        "history": f"{datetime.now(UTC).isoformat(timespec='seconds')} subgrid {version('subgrid')}: {num} fields drawn from "
-        f"noise of seed {seed} by {opened.config.system} ({describe_weights(weights, None)}, trained on data "
-        f"{opened.provenance['fingerprint'][:12]})",
+        "history": history_line(
+            opened, f"{num} fields drawn from noise of seed {seed}", describe_weights(weights, None)
+        ),
         "Conventions": "CF-1.11",
     }
     if target is not None:
@@ -69,7 +68,7 @@ def sample(
 
 
 def as_dataset(run: Run, fields: np.ndarray) -> xr.Dataset:
-    """Fields (n, c, y, x) in physical units with names, units and coordinates."""
+    """Return fields (n, c, y, x) in physical units as a Dataset with names, units and coordinates."""
     y, x = spatial_dims(run.grid)
     whole = run.patch_shape == (run.grid.sizes[y], run.grid.sizes[x])
     members = ("realization", np.arange(len(fields)), {"standard_name": "realization"})

@@ -1,4 +1,7 @@
-"""Running a generator: on whole fields, padded at the seam of the globe and to the multiple a model needs, or on noise."""
+"""Generators applied to arrays: coarse fields of any size, or noise.
+
+Fields are padded to the multiple of cells that a generator needs and, on a global grid, across the date line.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ from torch import nn
 from subgrid.data.scaling import Field
 from subgrid.models.protocols import Generator, NoiseGenerator
 
-FINE_CELLS_AT_ONCE = 1024 * 1024  # of one channel drawn in one forward pass
+FINE_CELLS_AT_ONCE = 1024 * 1024  # fine cells of one channel drawn in one forward pass
 CELLS_AT_ONCE = 64 * 1024  # coarse cells in one forward pass, about 1.5 GiB inside SRResNet at factor 4
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device of a name: `auto` takes the GPU where there is one."""
+    """Return the device of a name; `auto` is the GPU if there is one."""
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
 
 
@@ -25,20 +28,20 @@ def super_resolve(generator: nn.Module, lr: Field, static: Field | None = None, 
     """Apply a generator to coarse fields of any size.
 
     Args:
-        generator: runs where its parameters are, in float32.
-        lr: (n, c, h, w) standardised coarse fields.
-        static: (s, h*factor, w*factor) scaled static fields, or None.
-        periodic: the columns close the circle: each side sees the other across the seam.
+        generator: a generator that refines coarse fields; computes where its parameters are, in float32.
+        lr: standardised coarse fields (n, c, h, w).
+        static: standardised static fields (s, h*factor, w*factor), or None.
+        periodic: whether the columns go round the globe, so that the last one borders on the first.
 
     Returns:
-        (n, c_out, h*factor, w*factor) standardised fine fields.
+        Standardised fine fields (n, c_out, h*factor, w*factor).
     """
     assert isinstance(generator, Generator)
     factor, multiple, halo = generator.factor, generator.size_multiple, generator.halo_cells
     height, width = lr.shape[-2:]
     side = -(-halo // multiple) * multiple if periodic else 0
     below, right = -height % multiple, -(width + 2 * side) % multiple
-    if periodic and right:  # keep the circle closed: the padding to a multiple continues round it
+    if periodic and right:  # the padding to the multiple goes on round the globe
         side_right = side + right
     else:
         side_right = side
@@ -62,7 +65,7 @@ def super_resolve(generator: nn.Module, lr: Field, static: Field | None = None, 
 
 
 def draw_noise(num: int, latent: int, seed: Sequence[int]) -> torch.Tensor:
-    """Standard normal noise (num, latent), the same for the same seed on any device; row i does not depend on `num`."""
+    """Return standard normal noise (num, latent), the same on every device; row i does not depend on `num`."""
     drawn = np.random.default_rng(seed).standard_normal((num, latent), dtype=np.float32)
     return torch.from_numpy(drawn)
 
@@ -72,12 +75,12 @@ def draw_fields(generator: nn.Module, num: int, seed: Sequence[int]) -> Field:
     """Draw fields from an unconditional generator.
 
     Args:
-        generator: runs where its parameters are, in float32.
-        num: how many.
-        seed: of the noise; the first fields of a longer draw are those of a shorter one.
+        generator: a generator whose only input is noise; computes where its parameters are, in float32.
+        num: number of fields.
+        seed: random seed for the noise; with the same seed, a larger `num` gives the same first fields.
 
     Returns:
-        (num, c, rows, columns) standardised fields.
+        Standardised fields (num, c, rows, columns).
     """
     assert isinstance(generator, NoiseGenerator)
     noise, (rows, columns) = draw_noise(num, generator.latent, seed), generator.shape
@@ -91,7 +94,7 @@ def draw_fields(generator: nn.Module, num: int, seed: Sequence[int]) -> Field:
 
 
 def _window(static: Field, rows: np.ndarray, columns: np.ndarray, factor: int, device: torch.device) -> torch.Tensor:
-    """Static fields on the padded fine grid, (1, s, rows*factor, columns*factor)."""
+    """Return static fields on the padded fine grid, (1, s, rows*factor, columns*factor)."""
     inside = np.arange(factor)
     y = (rows[:, None] * factor + inside).reshape(-1)
     x = (columns[:, None] * factor + inside).reshape(-1)

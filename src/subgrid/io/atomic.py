@@ -51,7 +51,7 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
         table.to_csv(temporary, index=False)
 
 
-def write_netcdf(path: Path, fields: xr.Dataset) -> None:
-    """Write a Dataset as NetCDF 4, replacing the file whole."""
+def write_netcdf(path: Path, fields: xr.Dataset, encoding: Mapping[str, Any] | None = None) -> None:
+    """Write a Dataset as NetCDF 4, replacing the file whole; `encoding` as for xarray's `to_netcdf`."""
     with replacing(path) as temporary:
-        fields.to_netcdf(temporary, engine="netcdf4")
+        fields.to_netcdf(temporary, engine="netcdf4", encoding=encoding)

@@ -1,4 +1,4 @@
-"""One writer at a time: a folder held by a lock of the operating system, which a killed process does not leave behind."""
+"""Locked folders: one writer at a time, by a lock of the operating system that ends with its process."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ LOCK = ".lock"
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder for writing, made if need be; in the lock file stands who holds it.
+    """Lock a folder for writing, and create it if necessary; the lock file names the process that holds it.
 
-    A lock file that a killed process left is no obstacle. What is interrupted or fails before anything was written leaves no
-    empty folders.
+    The lock file of a process that was killed does not block the next one. Folders that were created here and are empty
+    at the end are removed.
 
     Args:
-        folder: a run directory or a study's folder.
+        folder: a run directory or the folder of a study.
 
     Raises:
-        RunError: at once, if another process (or another call in this one) holds it.
+        RunError: at once, if another process, or another call in this process, holds the lock.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    created = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / LOCK
     lock = FileLock(file)
@@ -37,29 +37,30 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise RunError(
-            f"{folder} is being written by another process{_holder(file)}; wait until it has ended, or stop it and give the "
-            "command again, which goes on where that stood."
+            f"{folder} is being written by another process{_holder(file)}; wait for it to finish, or stop it and rerun "
+            "the command to resume."
         ) from None
-    mine = not isinstance(lock, SoftFileLock)  # that one, for systems without locks, keeps its own file
+    writable = not isinstance(lock, SoftFileLock)  # which, on systems without locks, uses the file's content itself
     try:
-        if mine:
+        if writable:
             now = datetime.now(UTC).isoformat(timespec="seconds")
             file.write_text(f"{os.getpid()} on {platform.node()}, since {now}", encoding="utf-8")
         yield
     finally:
-        if mine:
+        if writable:
+            # Removed before the lock is released: a process that has opened the file sees that it is gone.
             with suppress(OSError):
-                file.unlink()  # while it is held: who has it open already sees that it is gone, and does not take it
+                file.unlink()
         lock.release()
-        with suppress(OSError):  # the first that is not empty, and so all above it, stay
-            for path in made:
+        with suppress(OSError):  # stops at the first folder that is not empty
+            for path in created:
                 path.rmdir()
 
 
 def _holder(file: Path) -> str:
-    """Who holds it, in brackets, where that can be read."""
+    """Return the process that holds the lock, in brackets; empty if it cannot be read."""
     try:
-        said = file.read_text(encoding="utf-8").strip()
+        text = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return ""
-    return f" ({said})" if said else ""
+    return f" ({text})" if text else ""

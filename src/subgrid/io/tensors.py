@@ -1,4 +1,4 @@
-"""Tensors with JSON facts as safetensors: written whole, read without pickle."""
+"""Tensors and JSON facts in safetensors files, which are replaced whole and read without pickle."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from subgrid.io.atomic import replacing
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write tensors and JSON facts as safetensors, replacing the file whole."""
+    """Write tensors and JSON facts to a safetensors file, replacing it whole."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         save_file(plain, temporary, metadata={"subgrid": json.dumps(dict(facts))})
-        temporary.chmod(0o666 & ~_umask())  # safetensors writes for the owner alone
+        temporary.chmod(0o666 & ~_umask())  # safetensors makes files that only their owner can read
 
 
 def _umask() -> int:
@@ -30,7 +30,7 @@ def _umask() -> int:
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save_tensors` wrote."""
+    """Read the tensors and the facts that `save_tensors` wrote."""
     with safe_open(path, framework="pt") as file:
         facts = json.loads((file.metadata() or {}).get("subgrid", "{}"))
         return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118

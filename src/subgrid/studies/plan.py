@@ -31,7 +31,7 @@ from subgrid.config import Config, load_config
 from subgrid.config_files import LENGTHS, Table, expand_keys, flatten, merge, read_override, read_settings
 from subgrid.errors import ConfigError, SubgridError, nearest
 from subgrid.scores.registry import BASELINES
-from subgrid.training.dry_run import refuse_untrainable
+from subgrid.training.dry_run import check_config
 
 NAMING = {"system", "summary", "family", "seed"}  # what a system is called is no difference in what it does
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
@@ -229,7 +229,7 @@ def _resolve(base: Table, arm: ArmFile, written: StudyFile, where: str) -> Confi
     budget = {key: value for key, value in written.budget.model_dump().items() if value is not None}
     try:
         config = load_config({**raw, "train": {**train, **budget}, "seed": written.seeds[0]})
-        refuse_untrainable(config)
+        check_config(config)
     except SubgridError as error:
         raise ConfigError(f"{where}: {str(error).removeprefix('the given settings: ')}") from error
     return config

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib import metadata
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -25,7 +22,7 @@ from subgrid.errors import ConfigError, RunError, SubgridError
 from subgrid.io.atomic import write_csv, write_json
 from subgrid.io.console import tracker
 from subgrid.io.lock import LOCK, locked
-from subgrid.run import VERSIONS, git_revision
+from subgrid.io.provenance import PACKAGES, describe_process
 from subgrid.scores.bootstrap import check_options
 from subgrid.scores.score_table import NUM_RESAMPLES
 from subgrid.studies.jobs import STUDY_FILE, Job
@@ -35,7 +32,7 @@ from subgrid.studies.progress import board
 from subgrid.studies.results import collect, costs, failures, setting_differences
 from subgrid.studies.scheduling import local_client, remote_client, run_here, run_on, share_threads, threads_of
 from subgrid.studies.single_seed import collect_single
-from subgrid.training.dry_run import refuse_unfit
+from subgrid.training.dry_run import check_trainable
 from subgrid.training.prepare import prepare
 
 
@@ -180,7 +177,7 @@ def _stores(plan: Plan, folder: Path, show: bool) -> dict[str, str]:
                 with tracker("prepare", enabled=show) as progress:
                     prepare(arm.config, out=path, progress=progress)
                 made.add(path)
-            refuse_unfit(arm.config, open_store(path))
+            check_trainable(arm.config, open_store(path))
         except SubgridError as error:
             raise ConfigError(f"arms.{arm.name}: {error}") from error
         out[arm.name] = str(path)
@@ -263,22 +260,11 @@ def _write_facts(folder: Path, plan: Plan, begun: Mapping[str, Any] | None, thre
     """`study.json`: the plan, and how it was run."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     facts = {
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        **describe_process((*PACKAGES, "distributed")),
         "started": now if begun is None else begun["started"],
         "resumed": [] if begun is None else [*begun["resumed"], now],
         "threads": threads,
         "workers": workers,
-        "versions": _versions(),
-        "git_revision": git_revision(),
-        "platform": f"{platform.system()} {platform.machine()}",
     }
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / STUDY_FILE, _described(plan) | facts)
-
-
-def _versions() -> dict[str, str]:
-    """Versions of Python and the packages that decide results; `distributed` where it is installed."""
-    versions = {name: metadata.version(name) for name in VERSIONS}
-    with suppress(metadata.PackageNotFoundError):
-        versions["distributed"] = metadata.version("distributed")
-    return versions | {"python": platform.python_version()}

@@ -1,4 +1,4 @@
-"""What changes while training: networks, running average, optimisers, history; written and read whole."""
+"""The state of a training: networks, running average, optimisers and history, with its checkpoint."""
 
 from __future__ import annotations
 
@@ -18,47 +18,63 @@ from subgrid.networks import build_discriminator, build_generator
 from subgrid.pretrained import load_pretrained
 from subgrid.run import Run
 
+STATE_FILE = "state.safetensors"
+PLAIN_FIELDS = ("step", "elapsed", "stage", "stage_start", "best", "rows")
+
 
 @dataclass
-class State:
-    """Everything that changes while training; written and read whole."""
+class TrainingState:
+    """Everything that changes during training.
+
+    Attributes:
+        generator: the generator that is trained.
+        average: the running average of its weights; None without one.
+        discriminator: the discriminator; None if no stage trains one.
+        optimizers: by network, `generator` and `discriminator`.
+        step: number of updates so far.
+        elapsed: seconds spent on updates so far.
+        stage: `content` or `main`.
+        stage_start: fraction of the training at which the stage began.
+        best: lowest validation score of the stage so far, see `selection_score`.
+        rows: the history, one row per validation.
+    """
 
     generator: nn.Module
     average: nn.Module | None
     discriminator: nn.Module | None
     optimizers: dict[str, torch.optim.Optimizer]
     step: int = 0
-    elapsed: float = 0.0  # seconds in updates, for lengths given in seconds
+    elapsed: float = 0.0
     stage: str = "content"
-    stage_start: float = 0.0  # progress at which the stage began
+    stage_start: float = 0.0
     best: float = math.inf
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     @property
-    def evaluated(self) -> nn.Module:
-        """The generator that counts: the running average where there is one."""
+    def saved_generator(self) -> nn.Module:
+        """The generator that is validated and saved: the running average if there is one."""
         return self.average if self.average is not None else self.generator
 
     @property
-    def handed_over(self) -> float | None:
-        """Validation RMSE at the end of the content stage over that of bilinear interpolation; None before the hand-off."""
+    def content_rmse_ratio(self) -> float | None:
+        """Validation RMSE at the end of the content stage over that of bilinear interpolation; None before its end."""
         content = [row for row in self.rows if row["stage"] == "content"]
         if not content or self.stage == "content":
             return None
         return float(content[-1]["valid_rmse"] / content[-1]["valid_rmse_bilinear"])
 
 
-def fresh_state(
+def new_training_state(
     config: Config, num_static: int, shape: tuple[int, int], device: torch.device, *, pretrained: bool = True
-) -> State:
-    """Networks with seeded weights, and their optimisers.
+) -> TrainingState:
+    """Build the networks with seeded weights, and their optimisers.
 
     Args:
         config: the resolved configuration.
-        num_static: static fields beside the coarse input.
+        num_static: number of static fields given to the generator.
         shape: fine cells (rows, columns) of a training patch.
-        device: where the networks go.
-        pretrained: read the weights made elsewhere that they ask for.
+        device: where the networks are placed.
+        pretrained: whether to read the pretrained weights that the networks ask for.
     """
     generator = build_generator(config, num_static, shape)
     if pretrained:
@@ -70,28 +86,29 @@ def fresh_state(
         average.requires_grad_(False).eval().to(device)
     generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     rate = config.content.learning_rate or config.train.learning_rate
-    optimizers = {"generator": adam(config, generator, rate)}
+    optimizers = {"generator": build_optimizer(config, generator, rate)}
     discriminator = None
     if config.adversarial:
         discriminator = build_discriminator(config)
         discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         rate = config.train.discriminator_learning_rate or config.train.learning_rate
-        optimizers["discriminator"] = adam(config, discriminator, rate)
+        optimizers["discriminator"] = build_optimizer(config, discriminator, rate)
     stage = "content" if config.content.share > 0 else "main"
-    return State(generator, average, discriminator, optimizers, stage=stage)
+    return TrainingState(generator, average, discriminator, optimizers, stage=stage)
 
 
-def adam(config: Config, network: nn.Module, rate: float) -> torch.optim.Optimizer:
-    """A fresh optimiser of what is to be trained; decay and moments would move frozen parameters too."""
-    t, trained = config.train, [p for p in network.parameters() if p.requires_grad]
-    return torch.optim.Adam(trained, lr=rate, betas=t.betas, weight_decay=t.weight_decay, fused=True)
+def build_optimizer(config: Config, network: nn.Module, rate: float) -> torch.optim.Optimizer:
+    """Build an Adam optimiser of the trainable parameters; weight decay would change frozen ones too."""
+    t, trainable = config.train, [p for p in network.parameters() if p.requires_grad]
+    return torch.optim.Adam(trainable, lr=rate, betas=t.betas, weight_decay=t.weight_decay, fused=True)
 
 
 @torch.no_grad()
 def update_average(average: nn.Module, generator: nn.Module, decay: float, step: int) -> None:
-    """Move the running average towards the generator; early on faster, so that the start is forgotten.
+    """Move the running average towards the generator, faster during the first updates.
 
-    Buffers (BatchNorm's statistics) are copied: averaging weights without them gives a network that was never trained.
+    Buffers (the statistics of BatchNorm) are copied: averaged weights with other statistics would be a network that was
+    never trained.
     """
     weight = 1.0 - min(decay, (1 + step) / (10 + step))
     torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), weight)
@@ -99,13 +116,17 @@ def update_average(average: nn.Module, generator: nn.Module, decay: float, step:
         mean.copy_(value)
 
 
-def keep(run: Run, state: State) -> None:
-    """Write last and best weights, history and state; the state last, so that it never runs ahead of the other files."""
-    score = state.rows[-1][criterion(state.rows[-1])]
+def save_checkpoint(run: Run, state: TrainingState) -> None:
+    """Write the last and the best weights, the history and the state.
+
+    The state is written last, so that it is never newer than the other files.
+    """
+    score = state.rows[-1][selection_score(state.rows[-1])]
+    weights, facts = state.saved_generator.state_dict(), {"step": state.step}
     if score < state.best:
         state.best = score
-        save_tensors(run.path / "weights" / "best.safetensors", state.evaluated.state_dict(), {"step": state.step})
-    save_tensors(run.path / "weights" / "last.safetensors", state.evaluated.state_dict(), {"step": state.step})
+        save_tensors(run.path / "weights" / "best.safetensors", weights, facts)
+    save_tensors(run.path / "weights" / "last.safetensors", weights, facts)
     write_csv(run.path / "history.csv", pd.DataFrame(state.rows))
     tensors: dict[str, Tensor] = {"rng": torch.get_rng_state()}
     for name, network in _networks(state).items():
@@ -113,41 +134,43 @@ def keep(run: Run, state: State) -> None:
     for name, optimizer in state.optimizers.items():
         for index, slots in optimizer.state_dict()["state"].items():
             tensors |= {f"adam_{name}.{index}.{key}": value for key, value in slots.items()}
-    facts = {k: getattr(state, k) for k in ("step", "elapsed", "stage", "stage_start", "best", "rows")}
-    save_tensors(run.path / "state.safetensors", tensors, facts)
+    save_tensors(run.path / STATE_FILE, tensors, {name: getattr(state, name) for name in PLAIN_FIELDS})
 
 
-def criterion(row: Mapping[str, Any]) -> str:
-    """The validation score that the best weights have least of."""
+def selection_score(row: Mapping[str, Any]) -> str:
+    """Return the name of the validation score that selects the best weights; lower is better."""
     return next(name for name in ("valid_rmse", "valid_log_spectral_distance") if name in row)
 
 
-def restore(run: Run, state: State) -> None:
-    """Go on where the last written state stands; nothing to do in a fresh run."""
-    file = run.path / "state.safetensors"
-    if not file.is_file():
-        return
-    tensors, facts = load_tensors(file)
+def has_checkpoint(run: Run) -> bool:
+    """Whether the run has a checkpoint; it holds all weights, pretrained ones included."""
+    return (run.path / STATE_FILE).is_file()
+
+
+def load_checkpoint(run: Run, state: TrainingState) -> None:
+    """Read the last checkpoint of a run into a new state, and set torch's random number generator."""
+    tensors, facts = load_tensors(run.path / STATE_FILE)
     for key, value in facts.items():
         setattr(state, key, value)
     for name, network in _networks(state).items():
-        network.load_state_dict(_under(tensors, name))
+        network.load_state_dict(_select(tensors, name))
     for name, optimizer in state.optimizers.items():
         slots: dict[int, dict[str, Tensor]] = {}
-        for key, value in _under(tensors, f"adam_{name}").items():
+        for key, value in _select(tensors, f"adam_{name}").items():
             index, slot = key.split(".", 1)
             parameter = optimizer.param_groups[0]["params"][int(index)]
-            if value.shape == parameter.shape:  # in its order in memory, which the fused update takes for granted
+            if value.shape == parameter.shape:  # the fused update requires the parameter's memory format
                 value = torch.empty_like(parameter).copy_(value)
             slots.setdefault(int(index), {})[slot] = value
         optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
     torch.set_rng_state(tensors["rng"])
 
 
-def _under(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+def _select(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Return the tensors of one network or optimiser, without its name."""
     return {key.removeprefix(name + "."): value for key, value in tensors.items() if key.startswith(name + ".")}
 
 
-def _networks(state: State) -> dict[str, nn.Module]:
+def _networks(state: TrainingState) -> dict[str, nn.Module]:
     named = {"generator": state.generator, "average": state.average, "discriminator": state.discriminator}
     return {name: network for name, network in named.items() if network is not None}

@@ -1,4 +1,4 @@
-"""What a training is made of, and what is refused before a run directory is made for it."""
+"""Checks before a training: of the configuration, then a dry run of an update and a validation on zeros."""
 
 from __future__ import annotations
 
@@ -20,115 +20,130 @@ from subgrid.networks import build_discriminator, build_generator
 from subgrid.pretrained import load_pretrained
 from subgrid.scores import compute_statistics
 from subgrid.scores.field_sets import compare_sets
-from subgrid.training.objective import FEATURES, content_terms, make_game, open_fabric
+from subgrid.training.device import open_fabric
+from subgrid.training.objective import STAGES, adversarial_objective, content_losses, stage_losses
+from subgrid.training.validate import VALID_SCORES
 
 LARGER = " Use a larger train.patch, or a larger domain."
-VALID_SCORES = ("psnr", "ssim", "rmse", "mae")
 
 
-def refuse_untrainable(config: Config) -> None:
-    """Stop before any data are read."""
+def check_config(config: Config) -> None:
+    """Check what can be checked without any data.
+
+    Raises:
+        ConfigError: for a configuration that cannot be trained.
+    """
     if config.family == "baseline":
-        raise ConfigError(
-            f"system: {config.system} is a baseline with nothing to train; it stands beside every evaluation."
-        )
+        raise ConfigError(f"system: {config.system} is a baseline with nothing to train; every evaluation includes it.")
     share = config.content.share
-    content = content_terms(config.content.losses, "content.losses", config.data.variables)
-    main = content_terms(config.losses, "losses", config.data.variables)
+    content, main = (
+        content_losses(stage_losses(config, stage), key, config.data.variables) for stage, key in STAGES.items()
+    )
     if share > 0 and not content:
         raise ConfigError(
-            "content.losses: none has a weight; give at least one, such as [content.losses.l1] weight = 1.0."
+            "content.losses: no loss has a weight above 0; give at least one, such as [content.losses.l1] weight = 1.0."
         )
     if share < 1 and not main and not config.adversarial:
-        raise ConfigError("losses: none has a weight; give at least one, such as [losses.l1] with weight = 1.0.")
+        raise ConfigError(
+            "losses: no loss has a weight above 0; give at least one, such as [losses.l1] with weight = 1.0."
+        )
     if not config.conditional:
-        _refuse_pairing(config)
-    make_game(config)
+        _check_unconditional(config)
+    adversarial_objective(config)
     open_fabric(config)
 
 
-def _refuse_pairing(config: Config) -> None:
-    """A field drawn from noise is the likeness of no other, so nothing but a discriminator can judge it."""
-    paired = [
-        f"losses.{name}" for name, given in config.losses.items() if given.weight and name not in DISCRIMINATOR_LOSSES
-    ]
-    if paired or config.content.share > 0:
-        raise ConfigError(
-            f"{'content.share' if config.content.share > 0 else paired[0]}: {config.generator.name} draws fields from noise, "
-            f"so there is no true field to compare one with; set {'it' if config.content.share > 0 else 'its weight'} to 0."
-        )
+def _check_unconditional(config: Config) -> None:
+    """Fields drawn from noise have no paired target, so only the adversarial loss applies."""
+    name = config.generator.name
+    reason = f"{name} draws fields from noise, so there are no true fields to compare them with cell by cell"
+    if config.content.share > 0:
+        raise ConfigError(f"content.share: {reason}; set it to 0.")
+    for loss, settings in config.losses.items():
+        if settings.weight and loss not in DISCRIMINATOR_LOSSES:
+            raise ConfigError(f"losses.{loss}: {reason}; set its weight to 0.")
     if config.train.training_fields:
         raise ConfigError(
-            f"train.training_fields: {config.generator.name} draws fields from noise, so there is no true field to compare one "
-            "with; set it to 0 (the columns valid_*_train of history.csv show how near training fields come as a set)."
+            f"train.training_fields: {reason}; set it to 0. The columns valid_*_train of history.csv compare training "
+            "fields with validation fields as sets."
         )
     if not config.adversarial:
-        raise ConfigError(
-            f"losses.adversarial: {config.generator.name} learns from the discriminator alone; give it a weight."
-        )
+        raise ConfigError(f"losses.adversarial: {name} can only be trained with this loss; set its weight above 0.")
 
 
-def refuse_unfit(config: Config, store: Store) -> None:
-    """Stop before a run directory is made: everything that an update and a validation do, once, on zeros."""
+def check_trainable(config: Config, store: Store) -> None:
+    """Check that the configuration can be trained on a store, by a dry run of an update and of a validation.
+
+    Raises:
+        ConfigError: if a network, a loss or a score cannot be computed.
+        RunError: if the store was prepared for other variables or another factor.
+    """
     if store.variables != list(config.data.variables) or store.factor != config.data.factor:
         raise RunError(
-            f"{store.path} holds {', '.join(store.variables)} at factor {store.factor}, the configuration asks for "
+            f"{store.path} holds {', '.join(store.variables)} at factor {store.factor}, but the configuration asks for "
             f"{', '.join(config.data.variables)} at factor {config.data.factor}; prepare a store for it."
         )
-    num_static, factor = len(store.meta.get("static", {})), store.factor
     rows, columns = patch_shape(store.hr, config.train.patch, store.factor)
-    count = min(2, config.train.batch)  # a batch of one is another thing to BatchNorm
+    count = min(2, config.train.batch)  # BatchNorm behaves differently for a batch of one
     hr = torch.zeros(count, len(store.variables), rows, columns)
-    lr, static = hr[..., ::factor, ::factor], torch.zeros(count, num_static, rows, columns)
-    generator = build_generator(config, num_static, (rows, columns))
-    if not any(p.requires_grad for p in generator.parameters()):
-        raise ConfigError(f"generator.name: {config.generator.name} has nothing to train; choose another generator.")
-    load_pretrained(generator)
-    if not config.conditional:
-        where = f"generator: {config.generator.name} on fields of {rows} x {columns} cells"
-        assert isinstance(generator, NoiseGenerator)
-        noise = torch.zeros(count, generator.latent)
-        sr, condition = _rehearse(where, lambda: generator(noise)), hr[:, :0]
-    else:
-        _refuse_uneven(config, generator, lr)
-        where = f"generator: {config.generator.name} on coarse patches of {lr.shape[2]} x {lr.shape[3]} cells"
-        sr, condition = _rehearse(where, lambda: generator(lr, static if num_static else None)), hr
-    if sr.shape != hr.shape:
-        raise ConfigError(f"{where}: it made {tuple(sr.shape)}, expected {tuple(hr.shape)}.")
-    if config.adversarial and config.discriminator is not None:
-        _rehearse_discriminator(config, condition, sr)
-    for key, losses in (("content.losses", config.content.losses), ("losses", config.losses)):
-        for name, (_, term) in content_terms(losses, key, store.variables).items():
+    static = torch.zeros(count, len(store.meta.get("static", {})), rows, columns)
+    sr, condition = _try_generator(config, hr, static)
+    if config.adversarial:
+        _try_discriminator(config, condition, sr)
+    for stage, key in STAGES.items():
+        for name, (_, loss) in content_losses(stage_losses(config, stage), key, store.variables).items():
+            too_small = min(rows, columns) < loss.window
             where = f"{key}.{name} on fields of {rows} x {columns} cells"
-            _rehearse(where, partial(term, sr, hr), LARGER if min(rows, columns) < term.window else "")
-    if not config.conditional:
-        constant = np.zeros((2, rows, columns)) + np.arange(columns)  # no spectrum, and no score, of nothing
-        compare_sets(constant, constant, factor=factor, names=["log_spectral_distance"])
-        return
-    whole = np.zeros((1, *(store.hr.sizes[d] for d in spatial_dims(store.hr))))
-    compute_statistics(whole, whole, names=VALID_SCORES, data_range=1.0, factor=factor)
+            _try(where, partial(loss, sr, hr), LARGER if too_small else "")
+    if config.conditional:
+        whole = np.zeros((1, *(store.hr.sizes[d] for d in spatial_dims(store.hr))))
+        compute_statistics(whole, whole, names=VALID_SCORES, data_range=1.0, factor=store.factor)
+    else:
+        constant = np.zeros((2, rows, columns)) + np.arange(columns)  # a field of zeros has no spectrum
+        compare_sets(constant, constant, factor=store.factor, names=["log_spectral_distance"])
 
 
-def _rehearse_discriminator(config: Config, condition: Tensor, field: Tensor) -> None:
-    """One verdict, with the inner features where they are matched."""
+def _try_generator(config: Config, hr: Tensor, static: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute fine fields (b, c, H, W) with a new generator; return them and the discriminator's condition."""
+    name, (rows, columns) = config.generator.name, hr.shape[-2:]
+    generator = build_generator(config, static.shape[1], (rows, columns))
+    if not any(p.requires_grad for p in generator.parameters()):
+        raise ConfigError(f"generator.name: {name} has nothing to train; choose another generator.")
+    load_pretrained(generator)
+    if config.conditional:
+        factor = config.data.factor
+        lr = hr[..., ::factor, ::factor]
+        _check_multiple(config, generator, lr)
+        where = f"generator: {name} on coarse patches of {lr.shape[2]} x {lr.shape[3]} cells"
+        sr, condition = _try(where, lambda: generator(lr, static if static.shape[1] else None)), hr
+    else:
+        where = f"generator: {name} on fields of {rows} x {columns} cells"
+        assert isinstance(generator, NoiseGenerator)
+        noise = torch.zeros(len(hr), generator.latent)
+        sr, condition = _try(where, lambda: generator(noise)), hr[:, :0]
+    if sr.shape != hr.shape:
+        raise ConfigError(f"{where}: its output has shape {tuple(sr.shape)}, expected {tuple(hr.shape)}.")
+    return sr, condition
+
+
+def _try_discriminator(config: Config, condition: Tensor, field: Tensor) -> None:
+    """Compute the output of a new discriminator; check that it returns inner features if a loss needs them."""
     assert config.discriminator is not None
     name, (rows, columns) = config.discriminator.name, field.shape[-2:]
     discriminator = build_discriminator(config)
-    if (
-        FEATURES in config.losses
-        and config.losses[FEATURES].weight
-        and not isinstance(discriminator, FeatureDiscriminator)
-    ):
+    objective = adversarial_objective(config)
+    needs_features = objective is not None and objective.feature_matching is not None
+    if needs_features and not isinstance(discriminator, FeatureDiscriminator):
         raise ConfigError(
-            f"losses.{FEATURES}: {name} has no method `forward_features` that returns its features; set its weight to 0."
+            f"losses.feature_matching: {name} has no method `forward_features` that returns its features; set the weight "
+            "of the loss to 0."
         )
-    _rehearse(
-        f"train.patch: {name} on fields of {rows} x {columns} cells", lambda: discriminator(condition, field), LARGER
-    )
+    where = f"train.patch: {name} on fields of {rows} x {columns} cells"
+    _try(where, lambda: discriminator(condition, field), LARGER)
 
 
-def _refuse_uneven(config: Config, generator: nn.Module, lr: Tensor) -> None:
-    """Patches must have the multiple of cells that the generator needs; whole fields are padded to it later."""
+def _check_multiple(config: Config, generator: nn.Module, lr: Tensor) -> None:
+    """Check that patches have the multiple of cells that the generator needs; whole fields are padded to it."""
     assert isinstance(generator, Generator)
     if generator.pads_input:
         return
@@ -138,18 +153,18 @@ def _refuse_uneven(config: Config, generator: nn.Module, lr: Tensor) -> None:
         return
     fine = multiple * config.data.factor
     best = min(height, width) * config.data.factor // fine * fine
-    fix = f"use train.patch = {best}" if best >= 8 else f"it needs a domain of at least {fine} x {fine} fine cells"
+    fix = f"use train.patch = {best}" if best >= 8 else f"use a domain of at least {fine} x {fine} fine cells"
     raise ConfigError(
-        f"train.patch: {config.generator.name} needs coarse patches of a multiple of {multiple} cells, those of this training "
-        f"have {height} x {width}; {fix}."
+        f"train.patch: {config.generator.name} needs coarse patches whose sides are a multiple of {multiple} cells, "
+        f"but these have {height} x {width} cells; {fix}."
     )
 
 
-def _rehearse(where: str, compute: Callable[[], Tensor], fix: str = "") -> Tensor:
-    """Compute, or say what does not work."""
+def _try(where: str, compute: Callable[[], Tensor], fix: str = "") -> Tensor:
+    """Compute without gradients; turn what PyTorch raises into an error that names the setting."""
     try:
         with torch.no_grad():
             return compute()
     except (RuntimeError, TypeError, ValueError) as error:
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"{where} does not work: {said.rstrip('.')}.{fix}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"{where} does not work: {reason.rstrip('.')}.{fix}") from error

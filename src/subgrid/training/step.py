@@ -1,4 +1,4 @@
-"""One update of the networks: generator forward, discriminator's update, generator's update."""
+"""One update of the networks: generator forward, update of the discriminator, update of the generator."""
 
 from __future__ import annotations
 
@@ -10,95 +10,119 @@ from subgrid.config import Config
 from subgrid.data.patches import Batch
 from subgrid.errors import RunError
 from subgrid.inference.super_resolve import draw_noise
-from subgrid.losses.base import ContentLoss
 from subgrid.models.blocks import resize
 from subgrid.models.protocols import FeatureDiscriminator, NoiseGenerator
-from subgrid.training.checkpoint import State
-from subgrid.training.objective import LOWER_RATE, Game
+from subgrid.training.checkpoint import TrainingState
+from subgrid.training.objective import DIVERGED, AdversarialObjective, Objective
+
+WeightedValues = dict[str, tuple[float, Tensor]]
+"""Values of losses by name, each with its weight."""
 
 
 def update(
-    fabric: Fabric,
-    state: State,
-    terms: dict[str, tuple[float, ContentLoss]],
-    game: Game | None,
-    batch: Batch,
-    config: Config,
+    fabric: Fabric, state: TrainingState, objective: Objective, batch: Batch, config: Config
 ) -> dict[str, float]:
-    """One update of the networks of the current stage; returns what is logged."""
+    """Update the networks once.
+
+    Args:
+        fabric: device and precision.
+        state: networks and optimisers; changed.
+        objective: the losses of the current stage.
+        batch: standardised patches, as tensors on the device.
+        config: the resolved configuration.
+
+    Returns:
+        The values to log: each loss, and the discriminator's mean outputs for true and for generated fields.
+
+    Raises:
+        RunError: if the loss or its gradient is no longer finite.
+    """
     lr, hr, static = (part.contiguous(memory_format=torch.channels_last) for part in batch)  # type: ignore[attr-defined]
+    sr, condition = _generate(fabric, state, lr, hr, static, config)
     logged: dict[str, Tensor] = {}
+    if objective.adversarial is not None:
+        logged |= _update_discriminator(fabric, state, objective.adversarial, condition, sr.detach(), hr)
+    losses: WeightedValues = {
+        f"loss_{name}": (weight, loss(sr.float(), hr)) for name, (weight, loss) in objective.content.items()
+    }
+    if objective.adversarial is not None:
+        losses |= _adversarial_losses(fabric, state, objective.adversarial, condition, sr, hr)
+    logged |= {name: value for name, (_, value) in losses.items()}
+    total = sum((weight * value for weight, value in losses.values()), torch.zeros((), device=fabric.device))
+    if not torch.isfinite(total):
+        values = ", ".join(f"{name} {value.item():.3g}" for name, value in logged.items())
+        raise RunError(f"the loss is no longer finite at update {state.step + 1} ({values}). {DIVERGED}")
+    _update_generator(fabric, state, total, config.train.clip_norm)
+    return {name: float(value.detach()) for name, value in logged.items()}
+
+
+def _generate(
+    fabric: Fabric, state: TrainingState, lr: Tensor, hr: Tensor, static: Tensor, config: Config
+) -> tuple[Tensor, Tensor]:
+    """Return generated fields, and what the discriminator sees with them: the interpolated input, or nothing."""
     if not config.conditional:
         assert isinstance(state.generator, NoiseGenerator)
         noise = draw_noise(len(hr), state.generator.latent, (config.seed, 2, state.step)).to(hr.device)
         with fabric.autocast():
-            sr = state.generator(noise)
-        condition = hr[:, :0]
-    else:
-        with fabric.autocast():
-            sr = state.generator(lr, static if static.shape[1] else None)
-        condition = resize(lr, config.data.factor, "bilinear")
-    played = game if state.stage == "main" else None
-    if played is not None:
-        logged |= _update_discriminator(fabric, state, played, condition, sr.detach(), hr)
-    weighted = {f"loss_{name}": (weight, term(sr.float(), hr)) for name, (weight, term) in terms.items()}
-    if played is not None:
-        weighted |= _game_terms(fabric, state, played, condition, sr, hr)
-    logged |= {name: value for name, (_, value) in weighted.items()}
-    loss = sum((weight * value for weight, value in weighted.values()), torch.zeros((), device=fabric.device))
-    if not torch.isfinite(loss):
-        said = ", ".join(f"{name} {value.item():.3g}" for name, value in logged.items())
-        raise RunError(f"the loss is no longer finite at update {state.step + 1} ({said}). {LOWER_RATE}")
+            return state.generator(noise), hr[:, :0]
+    with fabric.autocast():
+        sr = state.generator(lr, static if static.shape[1] else None)
+    return sr, resize(lr, config.data.factor, "bilinear")
+
+
+def _update_generator(fabric: Fabric, state: TrainingState, loss: Tensor, clip_norm: float) -> None:
+    """Take one step of the generator's optimiser."""
     optimizer = state.optimizers["generator"]
     optimizer.zero_grad(set_to_none=True)
     fabric.backward(loss)
-    if config.train.clip_norm > 0:
-        norm = nn.utils.clip_grad_norm_(state.generator.parameters(), config.train.clip_norm)
-        if not torch.isfinite(norm):  # clipped to an infinite norm, gradients are zeros, and nothing would be said
-            raise RunError(f"the gradient is no longer finite at update {state.step + 1}. {LOWER_RATE}")
+    if clip_norm > 0:
+        norm = nn.utils.clip_grad_norm_(state.generator.parameters(), clip_norm)
+        if not torch.isfinite(norm):  # clipping to an infinite norm would silently make all gradients zero
+            raise RunError(f"the gradient is no longer finite at update {state.step + 1}. {DIVERGED}")
     optimizer.step()
-    return {name: float(value.detach()) for name, value in logged.items()}
 
 
-def _game_terms(
-    fabric: Fabric, state: State, game: Game, condition: Tensor, sr: Tensor, hr: Tensor
-) -> dict[str, tuple[float, Tensor]]:
-    """The generator's half of the game: weight and value of each of its losses."""
-    judge = state.discriminator
-    assert judge is not None
-    matched = game.matching is not None
-    judge.requires_grad_(False)  # its gradients are not wanted here: a tenth of the update's time
+def _adversarial_losses(
+    fabric: Fabric, state: TrainingState, objective: AdversarialObjective, condition: Tensor, sr: Tensor, hr: Tensor
+) -> WeightedValues:
+    """Return the losses of the generator that need the discriminator."""
+    discriminator = state.discriminator
+    assert discriminator is not None
+    with_features = objective.feature_matching is not None
+    discriminator.requires_grad_(False)  # without its own gradients the update takes a tenth less time
     with fabric.autocast():
-        fake, heard = _listen(judge, condition, sr, matched)
+        fake, fake_features = _forward(discriminator, condition, sr, with_features)
         real = fake.detach()
-        true: list[Tensor] = []
-        if matched or game.loss.needs_real:
+        real_features: list[Tensor] = []
+        if with_features or objective.loss.needs_real:
             with torch.no_grad():
-                real, true = _listen(judge, condition, hr, matched)
-    out = {"loss_adversarial": (game.weight, game.loss.generator(real, fake))}
-    if game.matching is not None:
-        weight, term = game.matching
-        out["loss_feature_matching"] = (weight, term(heard, true))
-    judge.requires_grad_(True)
-    return out
+                real, real_features = _forward(discriminator, condition, hr, with_features)
+    losses: WeightedValues = {"loss_adversarial": (objective.weight, objective.loss.generator(real, fake))}
+    if objective.feature_matching is not None:
+        weight, matching = objective.feature_matching
+        losses["loss_feature_matching"] = (weight, matching(fake_features, real_features))
+    discriminator.requires_grad_(True)
+    return losses
 
 
-def _listen(judge: nn.Module, condition: Tensor, field: Tensor, features: bool) -> tuple[Tensor, list[Tensor]]:
-    """The verdict, and the inner features where they are wanted."""
-    if not features:
-        return judge(condition, field), []
-    assert isinstance(judge, FeatureDiscriminator)
-    return judge.forward_features(condition, field)
+def _forward(
+    discriminator: nn.Module, condition: Tensor, field: Tensor, with_features: bool
+) -> tuple[Tensor, list[Tensor]]:
+    """Return the discriminator's output, and its inner features if they are needed."""
+    if not with_features:
+        return discriminator(condition, field), []
+    assert isinstance(discriminator, FeatureDiscriminator)
+    return discriminator.forward_features(condition, field)
 
 
 def _update_discriminator(
-    fabric: Fabric, state: State, game: Game, condition: Tensor, sr: Tensor, hr: Tensor
+    fabric: Fabric, state: TrainingState, objective: AdversarialObjective, condition: Tensor, sr: Tensor, hr: Tensor
 ) -> dict[str, Tensor]:
-    """The discriminator's half of an update; logs what it says of real and made fields."""
+    """Take one step of the discriminator's optimiser; return its loss and its mean outputs."""
     assert state.discriminator is not None
     with fabric.autocast():
         real, fake = state.discriminator(condition, hr), state.discriminator(condition, sr)
-    loss = game.loss.discriminator(real, fake)
+    loss = objective.loss.discriminator(real, fake)
     optimizer = state.optimizers["discriminator"]
     optimizer.zero_grad(set_to_none=True)
     fabric.backward(loss)

@@ -1,8 +1,9 @@
 """Training: one flat loop over updates, in two stages, that can be killed at any moment and resumed.
 
-Order of an update in the adversarial stage: generator forward, discriminator's update on real and made fields,
-generator's update through the updated discriminator, running average. Batches depend on the seed and the update alone,
-and the state is written whole at each validation, so a resumed run repeats the unbroken one bit for bit on one machine.
+An update of the adversarial stage is: generator forward, update of the discriminator on true and generated fields,
+update of the generator through the updated discriminator, running average. Batches depend on the seed and the number of
+the update alone, and each validation saves a checkpoint, so a resumed run gives the same weights as one that was never
+interrupted, bit for bit on one machine.
 """
 
 from __future__ import annotations
@@ -26,17 +27,24 @@ from subgrid.io.atomic import write_json
 from subgrid.io.console import Notify, Progress, silent
 from subgrid.io.lock import locked
 from subgrid.io.tensors import save_tensors
-from subgrid.losses.base import ContentLoss
 from subgrid.models import count_parameters
-from subgrid.run import Run, create_run, load_run, refuse_existing, store_of
-from subgrid.training.checkpoint import State, adam, fresh_state, keep, restore, update_average
-from subgrid.training.dry_run import refuse_unfit, refuse_untrainable
-from subgrid.training.objective import content_terms, make_game, open_fabric
+from subgrid.run import Run, check_new_run, create_run, load_run, store_of
+from subgrid.training.checkpoint import (
+    TrainingState,
+    build_optimizer,
+    has_checkpoint,
+    load_checkpoint,
+    new_training_state,
+    save_checkpoint,
+    update_average,
+)
+from subgrid.training.device import open_fabric
+from subgrid.training.dry_run import check_config, check_trainable
+from subgrid.training.objective import STAGES, Objective, build_objective
 from subgrid.training.prepare import prepare
+from subgrid.training.schedule import set_learning_rates, training_length
 from subgrid.training.step import update
-from subgrid.training.validate import validator
-
-STAGE_LOSSES = {"content": "content.losses", "main": "losses"}
+from subgrid.training.validate import build_validator
 
 
 def train(
@@ -50,26 +58,26 @@ def train(
     progress: Progress = silent,
     notify: Notify = silent,
 ) -> Path:
-    """Train a system; prepare its data first if need be.
+    """Train a system; prepare its data first if necessary.
 
     Args:
         config: a TOML file, settings, or a `Config`.
         out: the run directory; `runs/<name>-<system>` by default.
-        source: an open Dataset in place of `data.source`.
-        store: a training store made by `prepare`, in place of the default one.
-        resume: go on with a run that was cut off.
+        source: an open Dataset to use instead of `data.source`.
+        store: a training store made by `prepare`, instead of the default one.
+        resume: continue an interrupted run; start it if there is none.
         overrides: settings `key=value`.
-        progress: called with (done, total, note).
-        notify: called with each line on the data that were prepared.
+        progress: called with (done, total, note), in updates or in seconds; while the data are prepared, in times.
+        notify: called with each line that describes the prepared data.
 
     Returns:
         The run directory.
 
     Raises:
-        SubgridError: for what the user can mend; RunError also when the loss is no longer finite, and where another process
-            is training in the same run directory.
+        SubgridError: for what the user can fix; RunError also if the loss is not finite, or if another process is
+            training in the same run directory.
     """
-    resolved, path, run = plan_run(config, out=out, resume=resume, overrides=overrides)
+    resolved, path, run = _plan(config, out, resume, overrides)
     if (path / "finished.json").is_file():
         return path
     with locked(path):
@@ -81,9 +89,9 @@ def train(
                 for line in describe_store(store):
                     notify(line)
             opened = open_store(store)
-            refuse_unfit(resolved, opened)
+            check_trainable(resolved, opened)
             run = create_run(path, resolved, opened)
-        _loop(run, store_of(run, store), progress)
+        _run_updates(run, store_of(run, store), progress)
     return path
 
 
@@ -92,112 +100,125 @@ def _preparing(progress: Progress, done: float, total: float, note: str = "") ->
     progress(done, total, note or "preparing data")
 
 
-def plan_run(
-    config: str | Path | Mapping[str, Any] | Config,
-    *,
-    out: str | Path | None = None,
-    resume: bool = False,
-    overrides: Iterable[str] = (),
+def _plan(
+    config: str | Path | Mapping[str, Any] | Config, out: str | Path | None, resume: bool, overrides: Iterable[str]
 ) -> tuple[Config, Path, Run | None]:
-    """Settle what needs no data, so that what will be refused is refused before minutes of preparation.
-
-    Args:
-        config: see `train`.
-        out: see `train`.
-        resume: see `train`; where there is no run yet, one is begun.
-        overrides: see `train`.
+    """Check everything that needs no data, so that mistakes are reported before the data are prepared.
 
     Returns:
-        The resolved configuration, the run directory, and the run to go on with if there is one.
-
-    Raises:
-        SubgridError: for a configuration that cannot be trained, a run directory that is taken or does not fit.
+        The resolved configuration, the run directory, and the run to continue if there is one.
     """
     resolved = load_config(config, overrides)
     stem = Path(config).stem if isinstance(config, str | Path) else "data"
     path = Path(out) if out is not None else Path("runs") / f"{stem}-{resolved.system.replace('/', '-')}"
-    refuse_untrainable(resolved)
+    check_config(resolved)
     if resume and (path / "config.json").is_file():
-        return resolved, path, _same_run(path, resolved)
-    refuse_existing(path)
+        return resolved, path, _load_same_run(path, resolved)
+    check_new_run(path)
     return resolved, path, None
 
 
-def _loop(run: Run, store: Store, progress: Progress) -> None:
-    """All updates of one run."""
-    config, train_ = run.config, run.config.train
+def _load_same_run(path: Path, config: Config) -> Run:
+    """Open the run to continue; refuse it if its configuration is different."""
+    run = load_run(path)
+    old, new = (flatten(c.model_dump(mode="json")) for c in (run.config, config))
+    changed = [key for key in {**old, **new} if key not in DESCRIPTIONS and old.get(key) != new.get(key)]
+    if changed:
+        key = changed[0]
+        raise RunError(
+            f"{path} was started with another configuration: {key} was {old.get(key)!r} and is now {new.get(key)!r}. "
+            "Resume with the same settings, or start a new run with another out (--out)."
+        )
+    return run
+
+
+def _run_updates(run: Run, store: Store, progress: Progress) -> None:
+    """Run all updates that are left, with validations and checkpoints, then finish the run."""
+    config, settings = run.config, run.config.train
     sampler = _sampler(config, store)
+    length = training_length(config, sampler)
     fabric = open_fabric(config)
-    total = _total_updates(config, sampler)
+    patch = patch_shape(store.hr, settings.patch, store.factor)
+    num_static, resuming = len(store.meta.get("static", {})), has_checkpoint(run)
     torch.manual_seed(config.seed)
-    begun = (run.path / "state.safetensors").is_file()  # holds all weights: those made elsewhere may be gone
-    shape = patch_shape(store.hr, train_.patch, store.factor)
-    state = fresh_state(config, len(store.meta.get("static", {})), shape, fabric.device, pretrained=not begun)
-    terms = {stage: _terms(config, key, fabric.device) for stage, key in STAGE_LOSSES.items()}
-    game = make_game(config)
-    validate = validator(run, store)
-    restore(run, state)
-    sums: dict[str, float] = {}
-    while (done := _progress(state, total, train_.seconds)) < 1.0:
-        _enter_stage(run, state, done)
-        began = time.perf_counter()
-        rate = _set_rates(config, state, done)
+    state = new_training_state(config, num_static, patch, fabric.device, pretrained=not resuming)
+    objectives = {stage: build_objective(config, stage, fabric.device) for stage in STAGES}
+    validator = build_validator(run, store)
+    if resuming:
+        load_checkpoint(run, state)
+    sums: dict[str, float] = {}  # of the logged values since the last validation
+    while (fraction := length.fraction(state)) < 1.0:
+        _start_main_stage(run, state, fraction)
+        start = time.perf_counter()
+        rate = set_learning_rates(config, state, fraction)
         batch = [torch.from_numpy(part).to(fabric.device) for part in sampler.draw(state.step)]
-        losses = update(fabric, state, terms[state.stage], game, Batch(*batch), config)  # type: ignore[arg-type]
+        logged = update(fabric, state, objectives[state.stage], Batch(*batch), config)  # type: ignore[arg-type]
         if state.average is not None:
-            update_average(state.average, state.generator, train_.ema, state.step)
+            update_average(state.average, state.generator, settings.ema, state.step)
         state.step += 1
-        for name, value in losses.items():
+        state.elapsed += time.perf_counter() - start
+        for name, value in logged.items():
             sums[name] = sums.get(name, 0.0) + value
-        state.elapsed += time.perf_counter() - began
-        end = config.content.share if state.stage == "content" else 1.0  # of the stage; no row mixes two
-        if state.step % train_.validate_every == 0 or _progress(state, total, train_.seconds) >= end:
+        stage_end = config.content.share if state.stage == "content" else 1.0
+        if state.step % settings.validate_every == 0 or length.fraction(state) >= stage_end:
             count = state.step - (state.rows[-1]["step"] if state.rows else 0)
             row = {"step": state.step, "stage": state.stage, "learning_rate": rate}
-            row |= {name: value / count for name, value in sums.items()} | validate(state.evaluated)
-            state.rows.append(row)
+            row |= {name: total / count for name, total in sums.items()}
+            state.rows.append(row | validator.score(state.saved_generator))
+            save_checkpoint(run, state)
             sums = {}
-            keep(run, state)
-        progress(*_position(state, total, train_.seconds), _note(state))
-    _finish(run, state, _remarks(run, state, terms, shape))
+        progress(*length.position(state), _latest_scores(state))
+    _finish(run, state, _notes(run, state, objectives, patch))
 
 
-def _terms(config: Config, key: str, device: torch.device) -> dict[str, tuple[float, ContentLoss]]:
-    """The content losses of a stage, where it is computed."""
-    losses = config.content.losses if key == "content.losses" else config.losses
-    built = content_terms(losses, key, config.data.variables)
-    return {name: (weight, term.to(device)) for name, (weight, term) in built.items()}
+def _sampler(config: Config, store: Store) -> PatchSampler:
+    t, vectors = config.train, store.meta.get("vectors", {})
+    return PatchSampler(store, "train", patch=t.patch, batch=t.batch, seed=config.seed, flips=t.flips, vectors=vectors)
 
 
-def _enter_stage(run: Run, state: State, done: float) -> None:
-    """Hand over from the content stage to the adversarial one: keep the content weights, go on from their average."""
-    if state.stage != "content" or done < run.config.content.share:
+def _start_main_stage(run: Run, state: TrainingState, fraction: float) -> None:
+    """After the content stage, save its weights and continue from their running average with a new optimiser."""
+    if state.stage != "content" or fraction < run.config.content.share:
         return
-    save_tensors(run.path / "weights" / "content.safetensors", state.evaluated.state_dict(), {"step": state.step})
-    state.generator.load_state_dict(state.evaluated.state_dict())
-    state.optimizers["generator"] = adam(run.config, state.generator, run.config.train.learning_rate)
-    state.stage, state.stage_start, state.best = "main", done, math.inf
+    weights = state.saved_generator.state_dict()
+    save_tensors(run.path / "weights" / "content.safetensors", weights, {"step": state.step})
+    state.generator.load_state_dict(weights)
+    state.optimizers["generator"] = build_optimizer(run.config, state.generator, run.config.train.learning_rate)
+    state.stage, state.stage_start, state.best = "main", fraction, math.inf
 
 
-def _set_rates(config: Config, state: State, done: float) -> float:
-    """Set the learning rates of this update; returns the generator's."""
-    t = config.train
-    share = config.content.share
-    begin, end = (0.0, share) if state.stage == "content" else (state.stage_start, 1.0)
-    local = min(1.0, (done - begin) / max(end - begin, 1e-12))
-    shape = 0.5 * (1 + math.cos(math.pi * local)) if t.schedule == "cosine" else 1.0
-    if t.warmup > 0:
-        shape *= min(1.0, (local + 1e-3) / t.warmup)
-    base = (config.content.learning_rate or t.learning_rate) if state.stage == "content" else t.learning_rate
-    rates = {"generator": base, "discriminator": t.discriminator_learning_rate or t.learning_rate}
-    for name, optimizer in state.optimizers.items():
-        for group in optimizer.param_groups:
-            group["lr"] = rates[name] * shape
-    return base * shape
+def _latest_scores(state: TrainingState) -> str:
+    """Return the stage and the scores of the last validation, for the progress bar."""
+    if not state.rows:
+        return state.stage
+    row, ratio = state.rows[-1], state.content_rmse_ratio
+    if "valid_rmse" not in row:
+        distance, training = (row[f"valid_log_spectral_distance{suffix}"] for suffix in ("", "_train"))
+        return f"{state.stage}: log spectral distance {distance:.2f} dB (training fields {training:.2f} dB)"
+    relative = row["valid_rmse"] / row["valid_rmse_bilinear"]
+    warning = f" (content stage ended at {ratio:.3f})" if ratio is not None and ratio > 1 else ""
+    return f"{state.stage}: valid PSNR {row['valid_psnr']:.2f} dB, RMSE {relative:.3f} times bilinear{warning}"
 
 
-def _finish(run: Run, state: State, notes: list[str]) -> None:
-    """Say that the run is complete, what it took, and what its user should know."""
+def _notes(run: Run, state: TrainingState, objectives: Mapping[str, Objective], patch: tuple[int, int]) -> list[str]:
+    """Return notes for the user: settings without effect, a content stage that was too short, what losses computed."""
+    notes, ratio = [], state.content_rmse_ratio
+    if not run.config.conditional and run.config.data.static:
+        notes.append("data.static has no effect: this generator's only input is noise.")
+    if ratio is not None and ratio > 1:
+        notes.append(
+            f"when the content stage ended, validation RMSE was {ratio:.3f} times that of bilinear interpolation: it "
+            "had not converged. Make it longer (train.updates, content.share), or change content.learning_rate."
+        )
+    for stage, key in STAGES.items():
+        for name, (_, loss) in objectives[stage].content.items():
+            if description := loss.describe(*patch):
+                notes.append(f"{key}.{name}: {description}")
+    return notes
+
+
+def _finish(run: Run, state: TrainingState, notes: list[str]) -> None:
+    """Mark the run as finished, with what it took."""
     facts = {
         "updates": state.step,
         "seconds_in_updates": round(state.elapsed, 1),
@@ -207,74 +228,3 @@ def _finish(run: Run, state: State, notes: list[str]) -> None:
         "notes": notes,
     }
     write_json(run.path / "finished.json", facts)
-
-
-def _remarks(
-    run: Run, state: State, terms: dict[str, dict[str, tuple[float, ContentLoss]]], patch: tuple[int, int]
-) -> list[str]:
-    """Whether the content stage did its job, and what the losses did with patches of this size."""
-    handed, out = state.handed_over, []
-    if not run.config.conditional and run.config.data.static:
-        out.append("static fields play no part: this generator has no input but noise.")
-    if handed is not None and handed > 1:
-        out.append(
-            f"the content stage handed over at a validation RMSE of {handed:.3f} of bilinear's: it had not yet learned what "
-            "interpolation knows. Give it longer (train.updates, content.share) or another content.learning_rate."
-        )
-    for stage, key in STAGE_LOSSES.items():
-        for name, (_, term) in terms[stage].items():
-            description = term.describe(*patch)
-            out += [f"{key}.{name}: {description}"] if description else []
-    return out
-
-
-def _sampler(config: Config, store: Store) -> PatchSampler:
-    t = config.train
-    vectors = store.meta.get("vectors", {})
-    return PatchSampler(store, "train", patch=t.patch, batch=t.batch, seed=config.seed, flips=t.flips, vectors=vectors)
-
-
-def _total_updates(config: Config, sampler: PatchSampler) -> int | None:
-    """Updates in all; None where the length is in seconds."""
-    t = config.train
-    if t.epochs is not None:
-        return math.ceil(t.epochs * sampler.patches_per_epoch / t.batch)
-    return t.updates
-
-
-def _progress(state: State, total: int | None, seconds: float | None) -> float:
-    return state.step / total if total is not None else state.elapsed / (seconds or 1.0)
-
-
-def _position(state: State, total: int | None, seconds: float | None) -> tuple[float, float]:
-    return (state.step, total) if total is not None else (min(state.elapsed, seconds or 0.0), seconds or 0.0)
-
-
-def _note(state: State) -> str:
-    """Live scores for the progress bar."""
-    if not state.rows:
-        return state.stage
-    row = state.rows[-1]
-    if "valid_rmse" not in row:
-        name = "valid_log_spectral_distance"
-        return (
-            f"{state.stage}: spectra {row[name]:.2f} dB from the truth's (training fields {row[f'{name}_train']:.2f})"
-        )
-    against = row["valid_rmse"] / row["valid_rmse_bilinear"]
-    handed = state.handed_over
-    warning = f" (handed over at {handed:.3f})" if handed is not None and handed > 1 else ""
-    return f"{state.stage}: valid PSNR {row['valid_psnr']:.2f} dB, RMSE {against:.3f} of bilinear{warning}"
-
-
-def _same_run(path: Path, config: Config) -> Run:
-    """The run to go on with, if its configuration is the same."""
-    run = load_run(path)
-    old, new = (flatten(c.model_dump(mode="json")) for c in (run.config, config))
-    changed = [key for key in {**old, **new} if key not in DESCRIPTIONS and old.get(key) != new.get(key)]
-    if changed:
-        key = changed[0]
-        raise RunError(
-            f"{path} was begun with another configuration: {key} was {old.get(key)!r}, is now {new.get(key)!r}. "
-            "Resume with the same settings, or start a new run with another --out."
-        )
-    return run

@@ -143,6 +143,23 @@ def test_real_winds(tmp_path: Path) -> None:
     assert store.hr.sizes["latitude"] == 180
 
 
+def test_several_files_that_repeat_their_static_fields(weather: xr.Dataset, tmp_path: Path) -> None:
+    fields = weather[["t2m", "orography"]]
+    paths = [write(fields.isel(time=part), tmp_path / f"{i}.nc") for i, part in enumerate((slice(20), slice(20, 40)))]
+    text = init(paths)
+    data = data_of(text)
+    assert (data["source"], data["static"], data["static_source"]) == (paths, ["orography"], paths[0])
+    assert list(open_store(prepare(tomllib.loads(text), out=tmp_path / "store.zarr")).meta["static"]) == ["orography"]
+
+
+def test_an_npy_file(tmp_path: Path) -> None:
+    np.save(tmp_path / "fields.npy", np.random.default_rng(0).normal(size=(60, 2, 16, 16)).astype(np.float32))
+    text = init(tmp_path / "fields.npy", variables=["t", "u"], start="2020-01-01", step="1h")
+    data = data_of(text)
+    assert (data["variables"], data["start"], data["step"]) == (["t", "u"], "2020-01-01", "1h")
+    prepare(tomllib.loads(text), out=tmp_path / "store.zarr")
+
+
 def test_a_factor_that_the_generator_cannot_have_is_refused(weather_file: Path) -> None:
     with pytest.raises(ConfigError, match=r"^factor: got 6, but the generator of srgan needs a power of two"):
         init(str(weather_file), factor=6)

@@ -14,6 +14,7 @@ from subgrid.config_files import flatten, load_recipe
 from subgrid.data.check import SourceReport, check
 from subgrid.data.grid import spatial_dims
 from subgrid.data.sources.open_source import open_source
+from subgrid.data.sources.readers import find_paths
 from subgrid.data.splits import SHARES, SPLITS, split_times
 from subgrid.errors import ConfigError, SourceError
 from subgrid.io.console import Notify, Progress, silent
@@ -93,16 +94,28 @@ def init(
 def _data_settings(fine: xr.Dataset, usable: Sequence[str], paths: str | list[str]) -> dict[str, Any]:
     """Variables, static fields and periods."""
     timed = [name for name in usable if "valid_time" in fine[name].dims]
-    static = [name for name in usable if name not in timed]
     if not timed:
         raise SourceError("no variable can be used for training; the remarks say why.")
+    static = [name for name in usable if name not in timed]
+    holder = _static_holder(paths, static) if static else None
     return {
         "data.source": paths,
         "data.variables": timed,
-        "data.static": static,
-        "data.static_source": paths if static else None,
+        "data.static": static if holder else None,
+        "data.static_source": holder,
         **_periods(fine["valid_time"]),
     }
+
+
+def _static_holder(paths: str | list[str], static: Sequence[str]) -> str | list[str] | None:
+    """The source of the static fields: all paths, or the first file with all fields where each file repeats them."""
+    for candidate in (paths, *map(str, find_paths(paths))):
+        try:
+            open_source(candidate, variables=static).close()
+        except SourceError:
+            continue
+        return candidate
+    return None
 
 
 def _usable(names: Sequence[str], report: SourceReport) -> list[str]:

@@ -56,7 +56,7 @@ class SourceReport:
     @property
     def remarks(self) -> list[str]:
         """The findings as lines of text, each followed by its fix where there is one."""
-        pairs = ((f"{found.level.upper():8}{found.text}", f"{'':8}{found.fix}") for found in self.findings)
+        pairs = ((f"{f.level.upper():8}{f.text}", f"{'':8}{f.fix}") for f in self.findings)
         return [line for pair in pairs for line in pair if line.strip()]
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,10 +76,7 @@ def open_pair(
     Raises:
         SubgridError: for sources that cannot be opened or do not fit together.
     """
-
-    def opened(fields: Source) -> xr.Dataset:
-        return _open_series(fields, variables=variables, select=select, start=start, step=step)
-
+    opened = partial(_open_series, variables=variables, select=select, start=start, step=step)
     fine, note = crop_to_multiple(opened(source), factor)
     notes = [note] if note else []
     coarse = None

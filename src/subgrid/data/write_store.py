@@ -76,13 +76,8 @@ def write_store(
         coarse = coarse.isel(valid_time=order)
         check_nesting(coarse, fine, factor)
     partial = partial_folder(out)
-    request = {
-        **meta,
-        "format": FORMAT,
-        "factor": factor,
-        "method": method,
-        "variables": list(map(str, fields.data_vars)),
-    }
+    variables = list(map(str, fields.data_vars))
+    request = {**meta, "format": FORMAT, "factor": factor, "method": method, "variables": variables}
     _write_blocks(partial, fine, coarse, request, progress)
     if static is not None:
         static.to_zarr(partial / "static", mode="w", zarr_format=3, consolidated=False)

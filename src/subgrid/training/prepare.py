@@ -44,22 +44,7 @@ def prepare(
         SubgridError: for configurations, sources and grids that cannot be used. An existing store is then left as it is.
     """
     settings = load_config(config, overrides).data
-    fine_source = settings.source if source is None else source
-    if fine_source is None:
-        raise ConfigError(
-            "data.source is missing: give a path, a glob or a list of them, or pass an open Dataset as source."
-        )
-    pair = open_pair(
-        fine_source,
-        variables=settings.variables,
-        factor=settings.factor,
-        select=settings.select,
-        start=settings.start,
-        step=settings.step,
-        coarse_source=settings.coarse_source,
-        static=settings.static,
-        static_source=settings.static_source,
-    )
+    pair = _open(settings, source)
     periods = {"train": settings.train, "valid": settings.valid, "test": settings.test}
     splits = split_times(pair.fine["valid_time"], periods, gap=settings.gap, season=settings.season)
     request = _request(settings, pair)
@@ -82,6 +67,26 @@ def prepare(
         static=pair.static,
         meta={**request, "static": pair.static_scale, "vectors": pair.vectors, "notes": pair.notes},
         progress=progress,
+    )
+
+
+def _open(settings: DataConfig, source: xr.Dataset | None) -> Pair:
+    """Open the sources of a configuration, or an open Dataset in place of the fine source."""
+    fine_source = settings.source if source is None else source
+    if fine_source is None:
+        raise ConfigError(
+            "data.source is missing: give a path, a glob or a list of them, or pass an open Dataset as source."
+        )
+    return open_pair(
+        fine_source,
+        variables=settings.variables,
+        factor=settings.factor,
+        select=settings.select,
+        start=settings.start,
+        step=settings.step,
+        coarse_source=settings.coarse_source,
+        static=settings.static,
+        static_source=settings.static_source,
     )
 
 

@@ -182,11 +182,11 @@ def _candidates(ds: xr.Dataset, kind: int, side: int) -> list[tuple[str, str | N
     if kind == _PROJECTED:
         names |= {str(name) for name in ds.cf.axes.get("YX"[side], [])}
     names |= {str(name) for name in ds.variables if str(name).lower() in known}
-    found: list[tuple[str, str | None]] = [
+    named: list[tuple[str, str | None]] = [
         (str(ds[name].dims[0]), name) for name in sorted(names) if ds[name].ndim == 1
     ]
-    taken = {dim for dim, _ in found}
-    return found + [
+    taken = {dim for dim, _ in named}
+    return named + [
         (str(dim), None)
         for dim in ds.dims
         if str(dim).lower() in known and dim not in ds.variables and dim not in taken

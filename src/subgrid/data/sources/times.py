@@ -35,7 +35,7 @@ def find_time(ds: xr.Dataset, where: str) -> str | None:
                 f"Select one lead time in hours, e.g. select = {{step = {_first_label(ds['step'])}}}."
             )
         return "valid_time"
-    found = [
+    names = [
         str(name)
         for name in ds.variables
         if ds[name].ndim <= 1
@@ -44,9 +44,9 @@ def find_time(ds: xr.Dataset, where: str) -> str | None:
     ]
     # A dimension before a scalar; a well-known name before an unusual one.
     rank = {name: place for place, name in enumerate(TIME_NAMES)}
-    found.sort(key=lambda name: (ds[name].ndim == 0, rank.get(name.lower(), len(rank)), name))
-    if found:
-        return found[0]
+    names.sort(key=lambda name: (ds[name].ndim == 0, rank.get(name.lower(), len(rank)), name))
+    if names:
+        return names[0]
     plain = [str(dim) for dim in ds.dims if str(dim).lower() in TIME_NAMES[:5]]
     if plain:
         units = ds[plain[0]].attrs.get("units") if plain[0] in ds.variables else None
@@ -183,14 +183,14 @@ def require_used(select: Mapping[str, Any], used: set[str], dims: set[str], wher
 
 def require_label(parts: Sequence[xr.Dataset], key: str, wanted: Any, where: str) -> None:
     """Raise SourceError, naming the nearest of all labels, where no part holds what is wanted."""
-    found = [np.atleast_1d(ds[key].values) for ds in parts if key in ds.coords]
-    if found:
+    labels = [np.atleast_1d(ds[key].values) for ds in parts if key in ds.coords]
+    if labels:
         for label in wanted if isinstance(wanted, list | tuple) else [wanted]:
-            _position(np.unique(np.concatenate(found)), label, key, where)
+            _position(np.unique(np.concatenate(labels)), label, key, where)
 
 
 def _position(labels: np.ndarray, wanted: Any, key: str, where: str) -> int:
-    """Give the position of the label that equals what is wanted."""
+    """Find the position of a label; raise SourceError where there is none."""
     text = f"{where}: select {key} = {wanted!r} is not in the file."
     try:
         if labels.dtype.kind == "M":

@@ -265,10 +265,7 @@ def simulate(
     times = _times(start, num_times, step_hours)
     latitude = CENTRE_LATITUDE + spacing * (np.arange(rows) - (rows - 1) / 2)
     longitude = spacing * np.arange(columns)
-    domain = _domain(rows), _domain(columns)
-    seeds, metres = np.random.SeedSequence(seed).spawn(2), spacing * METRES_PER_DEGREE
-    terrain = make_terrain(domain, metres, seeds[0]).window(rows, columns)
-    flow = Flow(domain, metres, WIND_PER_KELVIN * GRADIENT / METRES_PER_DEGREE, seeds[1])
+    terrain, flow = _terrain_and_flow(rows, columns, spacing * METRES_PER_DEGREE, seed)
     fields = np.empty((3, num_times, rows, columns), np.float32)
     days = (times - np.datetime64("2000-01-01", "ns")) / np.timedelta64(1, "D")
     for index, day in enumerate(days):
@@ -278,6 +275,14 @@ def simulate(
         fields[:, index] = _surface_fields(eddies, terrain, latitude, longitude, day)
         progress(index + 1, num_times)
     return _dataset(fields, terrain, times, latitude, longitude, seed)
+
+
+def _terrain_and_flow(rows: int, columns: int, spacing: float, seed: int) -> tuple[Terrain, Flow]:
+    """Make the terrain of a window and the flow of the larger periodic domain, cells of side `spacing` (m)."""
+    domain = _domain(rows), _domain(columns)
+    seeds = np.random.SeedSequence(seed).spawn(2)
+    terrain = make_terrain(domain, spacing, seeds[0]).window(rows, columns)
+    return terrain, Flow(domain, spacing, WIND_PER_KELVIN * GRADIENT / METRES_PER_DEGREE, seeds[1])
 
 
 def _surface_fields(eddies: Real, terrain: Terrain, latitude: Real, longitude: Real, days: float) -> Real:

@@ -19,8 +19,6 @@ class DCGAN(nn.Module, NoiseGenerator):
     cannot be extended. A side that is not a multiple of 16 is cropped from the next larger one.
 
     Args:
-        channels_out: number of variables of the fields.
-        shape: rows and columns of the fields, in fine cells.
         latent: length of the noise vector, at least 1. A longer one can describe more different fields.
         features: channels of the finest hidden grid, at least 1; each coarser grid has twice as many, up to eight
             times. Time and memory grow with its square.

@@ -22,8 +22,6 @@ class PatchGAN(nn.Module, FeatureDiscriminator):
     generated fields.
 
     Args:
-        channels_in: number of variables of the field.
-        channels_condition: number of variables of the interpolated input; 0 where there is none.
         features: channels after the first convolution, at least 1; the next two have two and four times as many.
             Time and memory grow with its square.
         norm: `batch` (as published) for BatchNorm, `spectral` for spectral normalisation, or `none`.
@@ -69,8 +67,6 @@ class VGG(nn.Module, FeatureDiscriminator):
     original (Ledig et al. 2017, arXiv:1609.04802), so that any patch size works.
 
     Args:
-        channels_in: number of variables of the field.
-        channels_condition: number of variables of the interpolated input; 0 where there is none.
         features: channels after the first convolution, at least 1; they double with each stride of 2 after the
             first. Time and memory grow with its square.
         norm: `none` (as published), `batch` for BatchNorm, or `spectral` for spectral normalisation.

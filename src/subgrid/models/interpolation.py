@@ -14,10 +14,6 @@ class Interpolation(nn.Module, Generator):
     """Bilinear or bicubic interpolation of the coarse field.
 
     Args:
-        channels_in: number of variables of the coarse input.
-        channels_out: number of variables of the output, the same.
-        factor: fine cells per coarse cell along an axis.
-        static_channels: number of static fields, which are not used.
         mode: `bilinear` or `bicubic`.
     """
 

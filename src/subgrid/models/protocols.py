@@ -27,8 +27,8 @@ LayerFeatures = Float[Tensor, "b _ _ _"]
 class Generator(Protocol):
     """A generator that refines coarse fields, called as `generator(lr)` or `generator(lr, static)`.
 
-    Its constructor is given `channels_in`, `channels_out`, `factor` and `static_channels`, and the options of a
-    configuration.
+    Its constructor takes `channels_in` and `channels_out` (numbers of variables), `factor` and `static_channels`
+    (number of fine static fields), and the options of a configuration.
 
     Attributes:
         conditional: it has a coarse input.
@@ -54,7 +54,7 @@ class Generator(Protocol):
 class NoiseGenerator(Protocol):
     """A generator whose only input is noise, called as `generator(noise)`.
 
-    Its constructor is given `channels_out` and `shape`, and the options of a configuration.
+    Its constructor takes `channels_out` (number of variables) and `shape`, and the options of a configuration.
 
     Attributes:
         conditional: it has no coarse input.
@@ -75,7 +75,8 @@ class NoiseGenerator(Protocol):
 class Discriminator(Protocol):
     """A discriminator, called as `discriminator(condition, field)`.
 
-    Its constructor is given `channels_in` and `channels_condition`, and the options of a configuration.
+    Its constructor takes `channels_in` (number of variables) and `channels_condition` (the same, or 0 where the
+    generator has no coarse input), and the options of a configuration.
     """
 
     def forward(self, condition: Condition, field: Fields) -> Output:

@@ -101,10 +101,6 @@ class ResNet18(nn.Module, Generator, Pretrained):
     shifted input gives a shifted output only for shifts by `size_multiple`.
 
     Args:
-        channels_in: number of variables of the coarse input.
-        channels_out: number of variables of the output.
-        factor: fine cells per coarse cell along an axis: 2 or more.
-        static_channels: number of fine static fields.
         features: channels of the decoder's finer grids, at least 1. Time and memory grow with it.
         weights: of the encoder: `official` (torchvision's, trained on ImageNet), the path of such a file,
             or `none` for random ones.

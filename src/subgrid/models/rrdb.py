@@ -56,10 +56,6 @@ class RRDBNet(nn.Module, Generator):
     """Residual in residual dense blocks on the coarse grid, then doublings by PixelShuffle; there is no BatchNorm.
 
     Args:
-        channels_in: number of variables of the coarse input.
-        channels_out: number of variables of the output.
-        factor: fine cells per coarse cell along an axis: 2, 4, 8, ...
-        static_channels: number of fine static fields.
         features: channels of the hidden layers. Time and memory grow with its square.
         blocks: number of residual in residual dense blocks; each adds 18 coarse cells to the halo.
         growth: channels that each convolution of a dense block adds.

@@ -28,10 +28,6 @@ class SRResNet(nn.Module, Generator):
     output cell depends weakly on every input cell, and the means of whole fields differ from those of training patches.
 
     Args:
-        channels_in: number of variables of the coarse input.
-        channels_out: number of variables of the output.
-        factor: fine cells per coarse cell along an axis: 2, 4, 8, ...
-        static_channels: number of fine static fields.
         features: channels of the hidden layers, at least 1. Time and memory grow with its square.
         blocks: number of residual blocks; each adds 2 coarse cells to the halo.
         norm: `batch` (as published) for BatchNorm, or `none`. With BatchNorm the output for a field

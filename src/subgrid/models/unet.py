@@ -27,10 +27,6 @@ class UNet(nn.Module, Generator):
     only for shifts by multiples of 4.
 
     Args:
-        channels_in: number of variables of the coarse input.
-        channels_out: number of variables of the output.
-        factor: fine cells per coarse cell along an axis: 2, 4, 8, ...
-        static_channels: number of fine static fields.
         features: channels of the finest hidden grids. Time and memory grow with its square.
         norm: `batch` (as published) for BatchNorm, or `none`. With BatchNorm the output for a field
             depends on the other fields of its training batch.

@@ -66,10 +66,7 @@ def downscale(
     opened = _open_conditional(run)
     target = None if out is None else check_target(Path(out), overwrite)
     generator = load_generator(opened, weights, interpolate).to(pick_device())
-    coarse = open_source(source, variables=opened.variables, select=select).assign_attrs(_own_attrs(source))
-    _check_units(opened, coarse)
-    for message in _differences_from_training(opened, coarse):
-        notify(message)
+    coarse = _open_coarse(opened, source, select, notify)
     static = _static(opened, coarse, static_source)
     fine = restore_names(_super_resolve_lazily(opened, generator, coarse, static, progress))
     fine.attrs |= {
@@ -81,6 +78,20 @@ def downscale(
             return fine.compute()
         write_fields(fine, target)
     return open_fields(target)
+
+
+def _open_coarse(
+    run: Run,
+    source: str | Path | Sequence[str | Path] | xr.Dataset,
+    select: Mapping[str, Any] | None,
+    notify: Notify,
+) -> xr.Dataset:
+    """Open the coarse fields, check their units, and notify the user of differences from the training grid."""
+    coarse = open_source(source, variables=run.variables, select=select).assign_attrs(_own_attrs(source))
+    _check_units(run, coarse)
+    for message in _differences_from_training(run, coarse):
+        notify(message)
+    return coarse
 
 
 def _open_conditional(path: str | Path) -> Run:

@@ -69,10 +69,8 @@ def downscale(
     coarse = _open_coarse(opened, source, select, notify)
     static = _static(opened, coarse, static_source)
     fine = restore_names(_super_resolve_lazily(opened, generator, coarse, static, progress))
-    fine.attrs |= {
-        "history": _history(opened, coarse, describe_weights(weights, interpolate)),
-        "Conventions": "CF-1.11",
-    }
+    fine.attrs["history"] = _history(opened, coarse, describe_weights(weights, interpolate))
+    fine.attrs["Conventions"] = "CF-1.11"
     with dask.config.set(scheduler="synchronous"):  # the generator uses all cores itself
         if target is None:
             return fine.compute()

@@ -462,7 +462,10 @@ def test_a_click_takes_the_row_into_the_profile(study: Visit, shelf: Shelf) -> N
 def test_of_a_large_grid_the_profile_is_that_of_the_part_in_the_page(opened: Any, shelf: Shelf) -> None:
     visit = opened("part", **DESKTOP)
     rows, columns = shape = tuple(visit.ask("subgrid.maps.study.variable.shape"))
-    assert 4 <= columns < SHAPE[1] and "cells where interpolation errs most" in visit.page.locator("main").inner_text()
+    assert (
+        4 <= columns < SHAPE[1]
+        and "cells with the largest interpolation errors" in visit.page.locator("main").inner_text()
+    )
     before = visit.page.locator('[data-profile="study-t2m"]').inner_text()
     visit.page.mouse.click(*visit.place("study-map-second", rows - 1, 1, shape))
     visit.wait("document.querySelector('[data-profile=\"study-t2m\"]').textContent !== given[0]", before)

@@ -46,7 +46,7 @@ def test_piped_lines_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines[1].endswith(" m s⁻¹") and lines[2].endswith("3.346]")
     assert "high_wavenumber_power_ratio" in lines[2]
     assert lines[3].startswith("* best    ~ no significant difference from the best")
-    assert lines[4] == "12 more rows, and how each score is defined: in the file, or with --all"
+    assert lines[4] == "12 more rows and the definitions of the scores are in the file; --all prints them."
     assert len(lines) == 5
 
 

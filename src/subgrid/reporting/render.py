@@ -62,18 +62,9 @@ def write_page(page: Mapping[str, Any], groups: Sequence[SystemGroup], out: Path
 def _render(page: Mapping[str, Any], groups: Sequence[GroupFigures]) -> str:
     """Fill the template, with images as sharp as the size allows (see `report`)."""
     environment = _environment()
-    models = {name: model for group in groups for name, model in group.bokeh_figures().items()}
-    document = Document()
-    with document.models.freeze():  # without it, Bokeh goes through all models again for each figure
-        for model in models.values():
-            document.add_root(model)
-    script, divs = components(models, wrap_plot_info=True) if models else ("", {})
-    library = "".join(Resources(mode="inline", components=["bokeh"]).js_raw) if models else ""
     parts = {
         "groups": groups,
-        "script": Markup(script),
-        "divs": {name: Markup(div) for name, div in divs.items()},
-        "library": Markup(library),
+        **_bokeh_parts({name: plot for group in groups for name, plot in group.bokeh_figures().items()}),
         "style": Markup(_source(environment, "report.css")),
         "behaviour": Markup(_source(environment, "report.js")),
         "limits": f"limits: {ROBUST_PERCENT[0]:g} % to {ROBUST_PERCENT[1]:g} % of the truth's values",
@@ -90,6 +81,22 @@ def _render(page: Mapping[str, Any], groups: Sequence[GroupFigures]) -> str:
             return text
         # fields with cells larger than a dot shrink more slowly than the number of dots
         dpi = max(LEAST_DPI, int(dpi * min(0.85, (MAX_BYTES / size) ** 0.7)))
+
+
+def _bokeh_parts(plots: Mapping[str, Any]) -> dict[str, Any]:
+    """BokehJS, the script with the data of all figures, and the element of each; empty without figures."""
+    if not plots:
+        return {"library": "", "script": "", "divs": {}}
+    document = Document()
+    with document.models.freeze():  # without it, Bokeh goes through all models again for each figure
+        for plot in plots.values():
+            document.add_root(plot)
+    script, divs = components(plots, wrap_plot_info=True)
+    return {
+        "library": Markup("".join(Resources(mode="inline", components=["bokeh"]).js_raw)),
+        "script": Markup(script),
+        "divs": {name: Markup(div) for name, div in divs.items()},
+    }
 
 
 def _environment() -> jinja2.Environment:

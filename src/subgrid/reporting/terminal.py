@@ -18,13 +18,14 @@ MARKS = {BEST: "*", TIED: "~"}
 
 
 def show_scores(scores: pd.DataFrame, *, every: bool = False) -> None:
-    """Print a table, systems across; on a terminal too narrow intervals under their values, or systems one below another.
+    """Print a table with a column for each system.
 
-    Names and numbers are never broken. Where the output is no terminal, lines are as long as they need be.
+    On a narrow terminal, intervals are below their values, or systems are below one another. Names and numbers are never broken
+    over lines. Where the output is not a terminal, lines have any length.
 
     Args:
         scores: as `evaluate` and `score` give them; columns `lower`, `upper`, `rank`, `group` may be missing.
-        every: all scores and groups, not the main ones of all times and cells alone.
+        every: print all scores and groups, not only the main scores over all times and cells.
     """
     absent: dict[str, Any] = {"lower": math.nan, "upper": math.nan, "rank": "", "group": ALL}
     full = scores.assign(**{name: value for name, value in absent.items() if name not in scores})
@@ -41,7 +42,9 @@ def show_scores(scores: pd.DataFrame, *, every: bool = False) -> None:
     if len(shown) < len(full):
         left = len(full) - len(shown)
         console.print(
-            f"{left} more rows, and how each score is defined: in the file, or with --all", markup=False, soft_wrap=True
+            f"{left} more rows and the definitions of the scores are in the file; --all prints them.",
+            markup=False,
+            soft_wrap=True,
         )
         return
     for score, convention in shown.drop_duplicates("score")[["score", "convention"]].itertuples(index=False):
@@ -49,17 +52,17 @@ def show_scores(scores: pd.DataFrame, *, every: bool = False) -> None:
 
 
 def _print_whole(console: Console, shown: pd.DataFrame) -> None:
-    """The first layout that fits; the widest one where nothing limits the width."""
+    """Print the first layout that fits, or the widest where nothing limits the width."""
     layouts = [_across(shown, " "), _across(shown, "\n"), _below(shown)]
-    widths = [Measurement.get(console, console.options.update(max_width=10_000), one).maximum for one in layouts]
+    widths = [Measurement.get(console, console.options.update(max_width=10_000), layout).maximum for layout in layouts]
     fitting = [i for i, width in enumerate(widths) if width <= console.width or not console.is_terminal]
     chosen = fitting[0] if fitting else len(layouts) - 1
-    console.width = max(console.width, widths[chosen])  # too narrow for any: lines long rather than broken
+    console.width = max(console.width, widths[chosen])  # if none fits, long lines rather than broken ones
     console.print(layouts[chosen])
 
 
 def _across(shown: pd.DataFrame, between: str) -> Table:
-    """A row a score, a column a system; `between` stands between value and interval."""
+    """A row for each score and a column for each system; `between` separates value and interval."""
     systems = [str(system) for system in dict.fromkeys(shown.system)]
     grouped = shown.group.nunique() > 1
     table = Table(box=None)
@@ -72,7 +75,7 @@ def _across(shown: pd.DataFrame, between: str) -> Table:
 
 
 def _below(shown: pd.DataFrame) -> Table:
-    """A heading a score, a row a system."""
+    """A heading for each score, and a row for each system."""
     table = Table(box=None)
     for name in ("score, system", "value", "interval"):
         table.add_column(name, no_wrap=True)
@@ -92,6 +95,6 @@ def _rows(shown: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], str, dict
 
 
 def _cell(row: Mapping[Any, object], largest: float) -> tuple[str, str]:
-    """Value with its mark, and the interval or nothing."""
+    """Value with its mark; interval, empty where there is none."""
     value, lower, upper = (float(str(row[name])) for name in ("value", "lower", "upper"))
     return format_number(value, largest) + MARKS.get(str(row["rank"]), ""), format_interval(lower, upper, largest)

@@ -45,11 +45,13 @@ def panels(count: int, heights: Sequence[float], *, columns: int = 1, width: flo
 
 
 def legend(ax: Axes) -> None:
-    """Put a legend over the upper left corner, in as many columns as have room; each row more makes the figure higher."""
+    """Put a legend above the upper left corner, in as many columns as fit; each further row makes the figure higher."""
     handles, labels = ax.get_legend_handles_labels()
     figure, grid = ax.get_figure(root=True), ax.get_gridspec()
     assert figure is not None
-    room = figure.get_figwidth() / (grid.ncols if grid is not None else 1) - 1.0  # inches, without the axis' own labels
+    room = (
+        figure.get_figwidth() / (grid.ncols if grid is not None else 1) - 1.0
+    )  # inches, without the labels of the axis
     widths = np.array([TextPath((0, 0), label, size=LEGEND).get_extents().width for label in labels])
     columns = next((n for n in range(len(labels), 1, -1) if _legend_width(widths, n) <= room), 1)
     ax.legend(
@@ -61,7 +63,7 @@ def legend(ax: Axes) -> None:
 
 
 def _legend_width(labels: Array, columns: int) -> float:
-    """In inches, of a legend that shares labels so wide (in points) out to its columns as matplotlib does."""
+    """Width in inches of a legend with labels of these widths (in points), which matplotlib distributes over its columns."""
     text = sum(float(part.max()) for part in np.array_split(labels, columns))
     return (text + LEGEND * (2.7 * columns + 1.2 * (columns - 1))) / 72
 
@@ -131,31 +133,15 @@ def spectra(spectra: xr.Dataset, variable: str, *, styles: Mapping[str, tuple[st
     wavelength = np.asarray(power["wavelength"].values, dtype=np.float64)
     keep = np.isfinite(wavelength) & (wavelength > 0)
     power, wavelength = power.isel(wavelength=keep), wavelength[keep]
-    nyquist = 2 * _factor(spectra)
-    truth = power.sel(system=TRUTH).values
     figure, (top, low) = panels(2, (2.9, 1.7))
-    peak = 1.0
-    names = reading_order(power["system"].values)
-    known = styles or system_styles(names)
-    for name in names:
-        colour, dash = known[name]
-        values, width = power.sel(system=name).values, 2.4 if name == TRUTH else 1.6
-        top.loglog(wavelength, values, dash, color=colour, linewidth=width, label=name)
-        if name != TRUTH:
-            ratio = np.divide(values, truth, out=np.full(truth.shape, np.nan), where=truth > 0)
-            low.plot(wavelength, ratio, dash, color=colour, linewidth=1.6)
-            peak = float(np.nanmax([peak, *ratio]))
-    low.axhline(1.0, color="#000000", linewidth=1.2)
-    low.set_ylim(0.0, min(1.1 * peak, 2.5))
+    _draw_power((top, low), power, wavelength, styles or system_styles(reading_order(power["system"].values)))
+    limit = 2 * _factor(spectra)
     for ax in (top, low):
-        ax.axvline(nyquist, color=GREY, linewidth=1.2, linestyle=":")
+        ax.axvline(limit, color=GREY, linewidth=1.2, linestyle=":")
     top.annotate(
-        f"limit of the coarse grid: {nyquist} cells", (nyquist, 0.06), xycoords=("data", "axes fraction"),
+        f"limit of the coarse grid: {limit} cells", (limit, 0.06), xycoords=("data", "axes fraction"),
         xytext=(-5, 0), textcoords="offset points", ha="right", color=GREY, fontsize=9.5,
     )  # fmt: skip
-    floor = truth[truth > 0]
-    if floor.size:  # what has no power at all would flatten everything else
-        top.set_ylim(bottom=max(top.get_ylim()[0], 1e-3 * float(floor.min())))
     low.set_xlim(wavelength.max(), wavelength.min())
     low.xaxis.set_major_locator(LogLocator(base=2, numticks=12))
     low.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -167,3 +153,25 @@ def spectra(spectra: xr.Dataset, variable: str, *, styles: Mapping[str, tuple[st
     low.set_xlabel("wavelength (fine cells)", fontsize=10.5)
     legend(top)
     return figure
+
+
+def _draw_power(
+    axes: tuple[Axes, Axes], power: xr.DataArray, wavelength: Array, styles: Mapping[str, tuple[str, str]]
+) -> None:
+    """Draw the power (system, wavelength) of all systems, and its ratio to the truth's."""
+    top, low = axes
+    truth = power.sel(system=TRUTH).values
+    peak = 1.0
+    for name in reading_order(power["system"].values):
+        colour, dash = styles[name]
+        values, width = power.sel(system=name).values, 2.4 if name == TRUTH else 1.6
+        top.loglog(wavelength, values, dash, color=colour, linewidth=width, label=name)
+        if name != TRUTH:
+            ratio = np.divide(values, truth, out=np.full(truth.shape, np.nan), where=truth > 0)
+            low.plot(wavelength, ratio, dash, color=colour, linewidth=1.6)
+            peak = float(np.nanmax([peak, *ratio]))
+    low.axhline(1.0, color="#000000", linewidth=1.2)
+    low.set_ylim(0.0, min(1.1 * peak, 2.5))
+    floor = truth[truth > 0]
+    if floor.size:  # lines without power would compress all others
+        top.set_ylim(bottom=max(top.get_ylim()[0], 1e-3 * float(floor.min())))

@@ -505,7 +505,7 @@ def test_what_is_chosen_is_shown(study: Visit, shelf: Shelf) -> None:
         assert start == name and float(number) == pytest.approx(value, rel=1e-3) and unit == ["m", "s⁻¹"]
     assert texts[:2] == ["coarse input", "truth"]
     assert texts[4:] == [
-        "Green: blurred is closer to the truth; purple: bicubic is",
+        "Closer to the truth: blurred (green) or bicubic (purple)",
         "bicubic − truth",
         "blurred − truth",
     ]
@@ -693,7 +693,7 @@ def test_without_javascript_tables_and_words_are_there(opened: Any, tmp_path: Pa
     visit = opened("study", **DESKTOP, java_script_enabled=False)
     page = visit.page
     assert page.locator("noscript p").is_visible()
-    assert "Without JavaScript this page shows its tables" in page.locator("noscript p").inner_text()
+    assert "This page needs JavaScript for its maps and lines" in page.locator("noscript p").inner_text()
     assert page.locator("table.ranked").first.locator("tbody tr").count() == 5
     assert page.locator("h1").inner_text() == "What sharpness costs"
     for text in ("sharp better than plain; blurred worse than plain", "generator.features", "Provenance"):

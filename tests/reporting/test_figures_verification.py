@@ -115,7 +115,7 @@ def test_error_map_shows_rmse_difference_and_bias(cells: xr.Dataset, narrow: boo
     notes = [ax.get_title(loc="left") for ax in panels]
     assert notes == ["RMSE", "RMSE", f"lower in {share:.0f} % of cells", "bias: mean error"]
     labels = [bar.get_xlabel() for bar in bars]
-    said = "\nlimit: 99.5 % of cells"
+    said = "\nlimit: percentile 99.5 of cells"
     assert labels == [f"RMSE (K){said}", f"difference of RMSE (K){said}", f"bias (K){said}"]
     assert drawn.get_size_inches()[0] == (5.2 if narrow else 12.8)
     drawn.draw_without_rendering()

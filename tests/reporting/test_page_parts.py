@@ -382,7 +382,7 @@ def test_the_profile_is_the_centre_row_from_west_to_east(samples: xr.Dataset, st
         assert list(source.data["x"]) == pytest.approx(list(samples["longitude"].values))
         row = samples["u10"].isel(valid_time=0, latitude=12).sel(system=system)
         assert list(source.data["y"]) == pytest.approx(list(row.values))
-    assert (plot.xaxis[0].axis_label, plot.yaxis[0].axis_label) == ("longitude", "u10 (m s⁻¹)")
+    assert (plot.xaxis[0].axis_label, plot.yaxis[0].axis_label) == ("longitude (°)", "u10 (m s⁻¹)")
 
 
 def test_the_trade_off_shows_means_and_their_seeds() -> None:
@@ -662,8 +662,8 @@ def test_the_verdict_of_a_study_names_the_arms() -> None:
     ]
     rows += [("e", "t2m", ""), ("a", "u10", "no significant difference")]
     assert _verdict(results(rows), "plain") == (
-        "t2m: a and b better than plain; c worse than plain; d not significantly different from plain; no interval for e. "
-        "u10: a not significantly different from plain."
+        "t2m: a and b are better than plain; c is worse than plain; d is not significantly different from plain; "
+        "no interval for e. u10: a is not significantly different from plain."
     )
     assert _verdict(results(rows[:3]), "plain") == "plain is the only arm."
     draws = results(rows).assign(score="wasserstein")

@@ -204,7 +204,7 @@ def test_main_scores_stand_open_and_the_others_are_folded(page: Page) -> None:
     opened = page.body[: page.body.index("<details>")]
     for title in ("PSNR", "RMSE", "high wavenumber power ratio", "CRPS", "direction error"):
         assert f'<th scope="row">{title}' in opened
-    for title in ("gradient RMSE", "wasserstein", "FSS above 280, window of 5 cells", "spread"):
+    for title in ("gradient RMSE", "Wasserstein distance", "FSS above 280, window of 5 cells", "spread"):
         assert f'<th scope="row">{title}' not in opened
         assert f'<th scope="row">{title}' in folded(page)["Further scores"]
     assert "left out: t2m ms_ssim: fields of 48 x 64 cells are too small." in opened
@@ -598,8 +598,8 @@ def test_maps_share_scales_and_show_the_data(samples: xr.Dataset, narrow: bool) 
     assert np.asarray(fields[4].get_array()) == pytest.approx(values.sel(system="srgan").values[::-1])
     assert np.asarray(errors[2].get_array()) == pytest.approx(difference.sel(system="srgan").values[::-1])
     assert fields[0].get_array().shape == (12, 16)
-    assert bar.get_xlabel() == "t2m (K)\nlimits: 0.5–99.5 % of truth"
-    assert error_bar.get_xlabel() == "absolute error (K)\nupper limit: 99.5 % of errors"
+    assert bar.get_xlabel() == "t2m (K)\nlimits: percentiles 0.5 and 99.5 of truth"
+    assert error_bar.get_xlabel() == "absolute error (K)\nupper limit: percentile 99.5 of errors"
 
 
 def test_order_of_systems_is_one_for_reading_not_of_storage(samples: xr.Dataset) -> None:

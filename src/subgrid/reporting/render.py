@@ -67,7 +67,7 @@ def _render(page: Mapping[str, Any], groups: Sequence[GroupFigures]) -> str:
         **_bokeh_parts({name: plot for group in groups for name, plot in group.bokeh_figures().items()}),
         "style": Markup(_source(environment, "report.css")),
         "behaviour": Markup(_source(environment, "report.js")),
-        "limits": f"limits: {ROBUST_PERCENT[0]:g} % to {ROBUST_PERCENT[1]:g} % of the truth's values",
+        "limits": f"limits: percentiles {ROBUST_PERCENT[0]:g} and {ROBUST_PERCENT[1]:g} of the truth",
         "several_seeds": any(len(tables) > 1 for one in groups for tables in one.group.histories.values()),
         "start_dpi": START_DPI,
         "max_megabytes": MAX_BYTES // 1_000_000,

@@ -18,7 +18,11 @@ _ERRORS = (
     "vector_rmse",
     "direction_error",
 )  # best 0; computed by the evaluation
-_TITLES = {"ms_ssim": "MS-SSIM", **{name: name.upper() for name in ("psnr", "ssim", "rmse", "mae", "crps")}}
+_TITLES = {
+    "ms_ssim": "MS-SSIM",
+    "wasserstein": "Wasserstein distance",
+    **{name: name.upper() for name in ("psnr", "ssim", "rmse", "mae", "crps")},
+}
 _VARIABLES = {
     "all": "all variables",
     "wind_speed": "wind speed",

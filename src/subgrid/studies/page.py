@@ -131,9 +131,11 @@ def _verdict(results: pd.DataFrame, reference: str) -> str:
     said = []
     for variable, rows in arms.groupby("variable", sort=False):
         verdicts = {kind: list(rows.loc[rows["verdict"] == kind, "arm"]) for kind in (BETTER, WORSE, TIED)}
-        words = {BETTER: "better than {}", WORSE: "worse than {}", TIED: "not significantly different from {}"}
+        words = {BETTER: "better than", WORSE: "worse than", TIED: "not significantly different from"}
         parts = [
-            f"{listed(names, ' and ')} {words[kind].format(reference)}" for kind, names in verdicts.items() if names
+            f"{listed(names, ' and ')} {'is' if len(names) == 1 else 'are'} {words[kind]} {reference}"
+            for kind, names in verdicts.items()
+            if names
         ]
         open_ = list(rows.loc[rows["verdict"] == "", "arm"])
         parts += [f"no interval for {listed(open_, ' and ')}"] if open_ else []

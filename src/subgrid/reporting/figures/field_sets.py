@@ -47,7 +47,7 @@ def gallery(samples: xr.Dataset, variable: str, system: str, *, narrow: bool = F
     low, high = ROBUST_PERCENT
     label = name_with_units(variable, str(field.attrs.get("units", "")))
     bar = figure.colorbar(image, ax=axes, orientation="horizontal", shrink=0.4, aspect=30, pad=0.02, extend="both")
-    bar.set_label(f"{label}; limits: {low:g}–{high:g} % of truth", fontsize=9.5)
+    bar.set_label(f"{label}; limits: percentiles {low:g} and {high:g} of truth", fontsize=9.5)
     return figure
 
 

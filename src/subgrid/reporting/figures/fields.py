@@ -215,8 +215,8 @@ def maps(samples: xr.Dataset, variable: str, time: int, *, narrow: bool = False)
     top = 0.85 if narrow else sheet.bottom(1) + sheet.high / 2 + 0.35
     units, (low, high) = str(field.attrs.get("units", "")), ROBUST_PERCENT
     labels = (
-        f"{name_with_units(variable, units)}\nlimits: {low:g}–{high:g} % of truth",
-        f"{name_with_units('absolute error', units)}\nupper limit: {high:g} % of errors",
+        f"{name_with_units(variable, units)}\nlimits: percentiles {low:g} and {high:g} of truth",
+        f"{name_with_units('absolute error', units)}\nupper limit: percentile {high:g} of errors",
     )
     for column, (image, label) in enumerate(zip(images, labels, strict=True)):
         sheet.bar(column, top, image, label, ("both", "max")[column])

@@ -260,13 +260,14 @@ def interactive_profile(samples: xr.Dataset, variable: str, styles: Mapping[str,
     field = samples[variable].isel(valid_time=0)
     y_dim, x_dim = (str(dim) for dim in field.dims[-2:])
     row = field.isel({y_dim: field.sizes[y_dim] // 2})
-    centres, label, _ = coordinate(field, x_dim, field.sizes[x_dim])
+    centres, label, kind = coordinate(field, x_dim, field.sizes[x_dim])
     order = np.argsort(centres)
     lines = [
         Line(system, centres[order], row.sel(system=system).values[order].astype(np.float64))
         for system in reading_order(row["system"].values)
     ]
-    plot = plot_frame(name, label, name_with_units(variable, str(field.attrs.get("units", ""))))
+    x_label = label if kind == "other" else f"{label} (°)"
+    plot = plot_frame(name, x_label, name_with_units(variable, str(field.attrs.get("units", ""))))
     _draw(plot, lines, styles, "@y{0.00} at @x{0.00}")
     for drawn in plot.renderers:
         if drawn.name:

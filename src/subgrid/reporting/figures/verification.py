@@ -20,7 +20,7 @@ RMSE_COLOURS, SIGN_COLOURS = "magma_r", "RdBu_r"
 BETTER_COLOURS = "BrBG_r"  # green below zero, brown above: not those of the sign of an error
 MARKED = (0.99, 0.5, 0.01, 0.999, 0.001)  # labelled probabilities in a figure of quantiles, in order of preference
 ROOM = 0.09  # least distance between their labels, as a share of the axis
-LIMITS = f"limit: {ROBUST_PERCENT[1]:g} % of cells"
+LIMITS = f"limit: percentile {ROBUST_PERCENT[1]:g} of cells"
 
 
 def _label(name: str, field: xr.DataArray) -> str:

@@ -9,7 +9,14 @@ window.subgrid = (() => {
   };
   const roots = () => (window.Bokeh?.documents ?? []).flatMap((document) => document.roots());
   const model = (name) => Bokeh.documents.map((document) => document.get_model_by_name(name)).find(Boolean);
-  const number = (value, digits = 4) => (Number.isFinite(value) ? String(Number(value.toPrecision(digits))) : "n/a").replace("-", "−");
+  // as format_number in subgrid.reporting.format_numbers
+  const number = (value, digits = 4) => {
+    if (!Number.isFinite(value)) return "n/a";
+    const size = Math.abs(value);
+    const exponent = size ? Math.floor(Math.log10(size)) : 0;
+    const text = size && (size < 1e-4 || size >= 1e6) ? value.toExponential(digits - 1) : value.toFixed(Math.max(digits - 1 - exponent, 0));
+    return text.replaceAll("-", "−");
+  };
 
   // --- light and dark ---------------------------------------------------------------------------
   const page = document.documentElement;
@@ -117,7 +124,7 @@ window.subgrid = (() => {
 
   // --- linked maps ------------------------------------------------------------------------------------
   const degrees = (value, kind) => {
-    if (kind === "other") return number(value, 6);
+    if (kind === "other") return String(Number(value.toPrecision(6))).replace("-", "−");
     const turned = kind === "longitude" ? ((((value + 180) % 360) + 360) % 360) - 180 : value;
     const size = Math.round(Math.abs(turned) * 1e4) / 1e4;
     if (size === 0 || (kind === "longitude" && size === 180)) return `${size}°`;
@@ -224,7 +231,7 @@ window.subgrid = (() => {
         setCaption(["first", "second"][i], `${name}, RMSE ${number(time.rmse[name])}${unit}`);
         setCaption(["first-error", "second-error"][i], `${name} − truth`);
       });
-      setCaption("gain", `Green: ${pair[1]} is closer to the truth; purple: ${pair[0]} is`);
+      setCaption("gain", `Closer to the truth: ${pair[1]} (green) or ${pair[0]} (purple)`);
       setCaption("units", `${variable.name}${variable.units ? ` (${variable.units})` : ""}, ${time.label}`);
     }
 

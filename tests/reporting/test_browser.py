@@ -696,7 +696,7 @@ def test_without_javascript_tables_and_words_are_there(opened: Any, tmp_path: Pa
     assert "This page needs JavaScript for its maps and lines" in page.locator("noscript p").inner_text()
     assert page.locator("table.ranked").first.locator("tbody tr").count() == 5
     assert page.locator("h1").inner_text() == "What sharpness costs"
-    for text in ("sharp better than plain; blurred worse than plain", "generator.features", "Provenance"):
+    for text in ("sharp is better than plain; blurred is worse than plain", "generator.features", "Provenance"):
         assert page.get_by_text(text).first.is_visible()
     assert not page.locator("select:visible").count()  # nothing that would not answer
     page.screenshot(path=tmp_path / "page.png", full_page=True)

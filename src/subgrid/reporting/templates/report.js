@@ -12,9 +12,10 @@ window.subgrid = (() => {
   // as format_number in subgrid.reporting.format_numbers
   const number = (value, digits = 4) => {
     if (!Number.isFinite(value)) return "n/a";
+    if (value === 0) return "0";
     const size = Math.abs(value);
-    const exponent = size ? Math.floor(Math.log10(size)) : 0;
-    const text = size && (size < 1e-4 || size >= 1e6) ? value.toExponential(digits - 1) : value.toFixed(Math.max(digits - 1 - exponent, 0));
+    const decimals = Math.max(digits - 1 - Math.floor(Math.log10(size)), 0);
+    const text = size < 1e-4 || size >= 1e6 ? value.toExponential(digits - 1) : value.toFixed(decimals);
     return text.replaceAll("-", "−");
   };
 

@@ -45,8 +45,8 @@ def subgrid(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         capsys.readouterr()
         with pytest.raises(SystemExit) as stop:
             cli.main()
-        said = capsys.readouterr()
-        return Outcome(int(stop.value.code or 0), said.out, said.err)
+        text = capsys.readouterr()
+        return Outcome(int(stop.value.code or 0), text.out, text.err)
 
     return call
 
@@ -66,7 +66,7 @@ def folder(weather: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return path
 
 
-def test_the_whole_road(subgrid, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+def test_all_commands_in_their_order(subgrid, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.chdir(folder)
     checked = subgrid("check", "weather.nc", "--variables", "t2m,u10")
     assert (checked.code, checked.out.splitlines()[-1]) == (0, "These files can be used for training.")
@@ -190,8 +190,8 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize("words, said", MISTAKES, ids=[" ".join(words) for words, _ in MISTAKES])
-def test_a_mistake_is_one_line(subgrid, folder: Path, monkeypatch: pytest.MonkeyPatch, words, said) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("words, text", MISTAKES, ids=[" ".join(words) for words, _ in MISTAKES])
+def test_a_mistake_is_one_line(subgrid, folder: Path, monkeypatch: pytest.MonkeyPatch, words, text) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.chdir(folder)
     before = {p for p in folder.iterdir() if p.name != "stores"}
     done = subgrid(*words)
@@ -199,8 +199,8 @@ def test_a_mistake_is_one_line(subgrid, folder: Path, monkeypatch: pytest.Monkey
     assert done.out == ""
     last = done.err.splitlines()[-1]
     assert last.startswith("subgrid: ")
-    assert said in last
-    # what was prepared for a training is told before; nothing else
+    assert text in last
+    # what was prepared for a training is shown before, and nothing else
     assert [line for line in done.err.splitlines()[:-1] if not line.startswith("  ")] == []
     assert {p for p in folder.iterdir() if p.name != "stores"} == before
 
@@ -311,7 +311,9 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: p
     monkeypatch.setattr(quickstart, "SETTINGS", quickstart.SETTINGS | small)
     reported: list[list[Path]] = []
 
-    def quick_report(runs: list[Path], out: Path) -> Path:  # the real one draws for seconds; the whole road has it
+    def quick_report(
+        runs: list[Path], out: Path
+    ) -> Path:  # the real one draws for seconds; the test of all commands has it
         reported.append(runs)
         assert (runs[0] / "evaluation" / "scores.csv").is_file()
         out.write_text("page")
@@ -321,12 +323,12 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: p
     page = quickstart.demo(tmp_path / "new" / "demo", seconds=0.5, num_times=24, size=64)
     assert page == tmp_path / "new" / "demo" / "report.html"
     assert reported == [[tmp_path / "new" / "demo" / "run"]]
-    said = capsys.readouterr().err
-    stages = [line.split("] ")[1] for line in said.splitlines() if line.startswith("[")]
+    text = capsys.readouterr().err
+    stages = [line.split("] ")[1] for line in text.splitlines() if line.startswith("[")]
     named = ("simulate", "check", "prepare", "train", "evaluate", "downscale", "report")
     assert stages == [f"{stage}: done" for stage in named]
-    assert "16 x 16 -> 64 x 64, factor 4" in said
-    assert re.search(r"  srgan's RMSE is .*(below|above|equal to) bi(linear|cubic)'s for t2m", said)
-    assert "32 x 32 -> " in said and "128 x 128" in said
+    assert "16 x 16 -> 64 x 64, factor 4" in text
+    assert re.search(r"  srgan's RMSE is .*(below|above|equal to) bi(linear|cubic)'s for t2m", text)
+    assert "32 x 32 -> " in text and "128 x 128" in text
     with pytest.raises(RunError, match="is not empty; remove it, or choose another folder with --out"):
         quickstart.demo(tmp_path / "new" / "demo")

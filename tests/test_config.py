@@ -1,4 +1,4 @@
-"""Configuration: what is refused and how, what wins, and that a resolved configuration stays what it is."""
+"""Configuration: what is refused and how, what takes precedence, and that a resolved configuration stays what it is."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_an_old_name_is_read_from_a_run_and_suggested_in_a_file(
         load_config(BASE | {"train.minibatch": 3})
 
 
-# --- What wins ---
+# --- What takes precedence ---
 
 
 def test_the_recipe_yields_to_the_file_and_the_file_to_overrides(tmp_path: Path) -> None:
@@ -338,15 +338,15 @@ def test_whether_a_discriminator_is_trained(settings: dict[str, Any], adversaria
 
 
 @pytest.mark.parametrize(
-    ("word", "choices", "said"),
+    ("word", "choices", "text"),
     [
         ("bilnear", ["bilinear", "bicubic"], " Did you mean 'bilinear'?"),
         ("x", ["b", "a"], " Valid: a, b."),
         ("x", [], ""),
     ],
 )
-def test_the_nearest_choice_is_said(word: str, choices: list[str], said: str) -> None:
-    assert nearest(word, choices) == said
+def test_the_nearest_choice_is_suggested(word: str, choices: list[str], text: str) -> None:
+    assert nearest(word, choices) == text
     assert issubclass(ConfigError, SubgridError)
 
 

@@ -1,6 +1,6 @@
 """GAN super-resolution of gridded weather and climate fields: from files to fine fields, with evidence.
 
-The verbs of the command line are functions here: `check`, `prepare`, `train`, `evaluate`, `score`, `downscale`,
+The commands are functions here: `check`, `init`, `settings`, `prepare`, `train`, `evaluate`, `score`, `downscale`,
 `sample`, `study`, `report`, `systems`, `demo`. They load what they need when first called, so that `import subgrid` is quick.
 """
 

@@ -86,6 +86,7 @@ def test_placeholders_state_no_units(units: str | None) -> None:
         ("(1)^2", ""),
         ("m**3 m**-3", "m³ m⁻³"),
         ("degrees_north", "°N"),
+        ("degrees", "°"),
         ("dBZ", "dBZ"),
         ("m of water equivalent", "m of water equivalent"),
         ("10^-5 s-1", "10^-5 s-1"),

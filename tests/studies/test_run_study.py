@@ -359,11 +359,14 @@ def test_an_existing_cluster_is_used_one_job_at_a_time_in_a_process(
         assert one.read_bytes() == other.read_bytes()
 
 
-def test_workers_without_distributed_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("where", [{"workers": 1}, {"scheduler": "tcp://head-node:8786"}])
+def test_workers_without_distributed_name_the_extra(
+    study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: dict[str, Any]
+) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    for client in (scheduling.local_client(1, 1), scheduling.remote_client("tcp://head-node:8786")):
-        with pytest.raises(RunError, match=re.escape('`pip install "subgrid[cluster]"`')), client:
-            pass
+    with pytest.raises(RunError, match=re.escape('`pip install "subgrid[cluster]"`')):
+        subgrid.study(study_file, out=tmp_path / "study", **where)
+    assert not (tmp_path / "study").exists()
 
 
 def test_where_no_scheduler_answers(study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,15 @@ from subgrid.studies.load import gather
 from subgrid.studies.plan import Arm, Plan, load_study
 from subgrid.studies.progress import board
 from subgrid.studies.results import collect, costs, failures, setting_differences
-from subgrid.studies.scheduling import local_client, remote_client, run_here, run_on, share_threads, threads_of
+from subgrid.studies.scheduling import (
+    local_client,
+    remote_client,
+    require_distributed,
+    run_here,
+    run_on,
+    share_threads,
+    threads_of,
+)
 from subgrid.studies.single_seed import collect_single
 from subgrid.training.dry_run import check_trainable
 from subgrid.training.prepare import prepare
@@ -78,6 +86,8 @@ def study(
     plan, folder = load_study(study, overrides), Path(out).absolute()
     if workers is not None and scheduler is not None:
         raise ConfigError("workers and scheduler: give one of them; a scheduler brings its own workers.")
+    if workers is not None or scheduler is not None:
+        require_distributed()
     _begun(folder, plan)  # before the lock, which writes: there may be something else
     with locked(folder):
         return _study(plan, folder, workers, scheduler, threads, level, figures, show)

@@ -78,12 +78,7 @@ def run_on(client: Client, jobs: Sequence[Job], refresh: Callable[[], None]) -> 
 
 @contextmanager
 def local_client(workers: int, threads: int) -> Iterator[Client]:
-    """Processes on this machine that listen to nobody outside it, and have no dashboard.
-
-    Raises:
-        RunError: where the package distributed is not installed.
-    """
-    _require_distributed()
+    """Processes on this machine that listen to nobody outside it, and have no dashboard."""
     import dask
     from distributed import Client, LocalCluster
 
@@ -109,9 +104,8 @@ def remote_client(address: str) -> Iterator[Client]:
     """An existing cluster, whose workers see the same files.
 
     Raises:
-        RunError: where nothing answers, it has no workers, or the package distributed is not installed.
+        RunError: where nothing answers, or it has no workers.
     """
-    _require_distributed()
     from distributed import Client
 
     try:
@@ -123,7 +117,8 @@ def remote_client(address: str) -> Iterator[Client]:
         yield client
 
 
-def _require_distributed() -> None:
+def require_distributed() -> None:
+    """Raise RunError where the package distributed is not installed."""
     if importlib.util.find_spec("distributed") is None:
         raise RunError(
             "workers and scheduler need the package distributed, which is not installed. Install it with "

@@ -20,7 +20,7 @@ _NO_UNITS = {"", "unknown", "numeric", "none", "undefined", "not specified", "~"
 _DIMENSIONLESS = {"1", "(0 - 1)", "0 - 1", "(0-1)", "0-1", "fraction", "proportion", "dimensionless"}
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_SYMBOLS = {"degrees_north": "°N", "degrees_east": "°E", "deg": "°", "delta_degC": "°C"}
+_SYMBOLS = {"degrees_north": "°N", "degrees_east": "°E", "deg": "°", "degrees": "°", "delta_degC": "°C"}
 
 
 def stated_units(units: object) -> str:

@@ -293,7 +293,7 @@ def _whose(found: Gathered, there: Sequence[str]) -> str:
 
 
 def _pair(found: Gathered, there: Sequence[str]) -> tuple[str, str]:
-    """The reference, and the arm of lowest RMSE beside it; of what the maps hold."""
+    """The reference, and the other arm of lowest RMSE, among the systems that the maps hold."""
     rows = found.results[found.results["score"] == DISTORTION].dropna(subset=["mean"])
     rows = rows[rows["arm"].isin(there)]
     first = rows[rows["variable"] == rows["variable"].iloc[0]] if len(rows) else rows

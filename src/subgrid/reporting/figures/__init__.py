@@ -1,11 +1,12 @@
-"""Figures of a run: maps, profile, spectra, quantiles, errors by place and time, ranks, training; of drawn fields a gallery.
+"""Figures of runs and studies.
 
-Of a study: differences to its reference arm, training arm by arm, distortion against realism.
+Of a run: maps, profiles, spectra, quantiles, errors by cell, hour and season, ranks, training; of generated fields a
+gallery. Of a study: differences from its reference arm, training curves by arm, distortion and realism.
 
-Arrays and tables in, `matplotlib.figure.Figure` out. Only matplotlib's object interface is used, so that no
-figure stays behind in a global list. A system keeps one colour and one dash pattern in every figure: truth
-black, the two interpolations green and blue, the trained system vermilion (Okabe and Ito's palette, made for
-colour-blind readers; dashes carry the same information in black-and-white print); further systems differ from
+The static figures take arrays and tables and return `matplotlib.figure.Figure`. Only matplotlib's object interface is used, so
+that no figure stays in a global list; the interactive figures of the page are Bokeh's. A system has one colour and one dash
+pattern in every figure: truth black, the two interpolations green and blue, the trained system vermilion (Okabe and Ito's
+palette, made for colour-blind readers; dashes carry the same information in black-and-white print); further systems differ from
 these in colour, dash or both.
 """
 

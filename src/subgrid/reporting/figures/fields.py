@@ -30,9 +30,9 @@ from subgrid.reporting.figures.style import (
 from subgrid.reporting.format_numbers import format_number, format_units, name_with_units
 from subgrid.scores.registry import TRUTH
 
-ROBUST_PERCENT = (0.5, 99.5)  # colour limits; stated on every colour bar
-MAX_LATITUDE_STRETCH = 2.0  # 1 / cos(latitude), held here so that polar domains stay drawable
-MAX_COLUMNS = 6  # of maps, so that names and numbers over them have room
+ROBUST_PERCENT = (0.5, 99.5)  # percentiles of the colour limits, which every colour bar states
+MAX_LATITUDE_STRETCH = 2.0  # upper limit of 1 / cos(latitude), for polar domains
+MAX_COLUMNS = 6  # of maps, so that their titles fit
 _MISSING = "#d0d0d0"
 
 
@@ -66,7 +66,7 @@ def field_scale(truth: Array) -> tuple[str, Normalize]:
 
 
 def error_scale(errors: Array) -> Normalize:
-    """Colour limits of what is never negative: 0 to the robust upper limit."""
+    """Colour limits of values that are never negative: 0 to the robust upper limit."""
     finite = errors[np.isfinite(errors)]
     top = float(np.percentile(finite, ROBUST_PERCENT[1])) if finite.size else 0.0
     return Normalize(0.0, top if top > 0 else 1.0)
@@ -105,7 +105,7 @@ def draw_field(ax: Axes, data: xr.DataArray, cells: tuple[int, int], cmap: str, 
 
 
 def even_scale(differences: Array) -> Normalize:
-    """Colour limits as far below zero as above: the robust upper limit of the differences' size."""
+    """Colour limits symmetric about zero: the robust upper limit of the absolute differences."""
     top = error_scale(abs(differences)).vmax
     assert top is not None
     return Normalize(-top, top)
@@ -117,7 +117,7 @@ def _stretch(latitude: Array) -> float:
 
 
 def panel_shape(field: xr.DataArray) -> float:
-    """Height over width of a panel, held between a strip and a column."""
+    """Ratio of a panel's height to its width, limited to 0.3 to 1.8."""
     y_dim, x_dim = (str(dim) for dim in field.dims[-2:])
     (y, _, kind), (x, _, _) = (coordinate(field, dim, field.sizes[dim]) for dim in (y_dim, x_dim))
     height, width = float(np.ptp(cell_edges(y))), float(np.ptp(cell_edges(x)))
@@ -126,17 +126,17 @@ def panel_shape(field: xr.DataArray) -> float:
 
 
 class Sheet:
-    """Panels of one size, placed in inches, so that rows and columns align whatever the field's shape.
+    """Panels of one size, placed in inches, so that rows and columns align for fields of any shape.
 
     Attributes:
-        left: room for the tick labels left of the first column, in inches.
-        panel: width of a panel.
-        high: height of a panel.
-        figure: what the panels are on.
+        left: width of the tick labels to the left of the first column, in inches.
+        panel: width of a panel, in inches.
+        high: height of a panel, in inches.
+        figure: the figure of all panels.
     """
 
     def __init__(self, width: float, rows: int, columns: int, shape: float, tops: Sequence[float], foot: float) -> None:
-        """Lay the sheet out; `tops` is the space over each row, `foot` that under the last one (inches)."""
+        """Compute the layout; `tops` is the space above each row, `foot` the space below the last one, in inches."""
         self.left, gap = 0.62, 0.16
         self.panel = (width - self.left - 0.2 - gap * (columns - 1)) / columns
         self.high = self.panel * shape
@@ -145,7 +145,7 @@ class Sheet:
         self.figure = Figure(figsize=(width, self.height), facecolor="white")
 
     def place(self, column: int, bottom: float, width: float, height: float) -> Axes:
-        """Add axes whose left side is a column's, `bottom` inches over the sheet's lower edge."""
+        """Add axes at the left edge of a column, `bottom` inches above the sheet's lower edge."""
         x = (self.left + column * (self.panel + self.gap)) / self.width
         return self.figure.add_axes((x, bottom / self.height, width / self.width, height / self.height))
 
@@ -175,7 +175,7 @@ class Sheet:
         self.figure.text(x, y, text, ha="left", va="top", fontsize=12, fontweight="bold", linespacing=1.3)
 
     def axis_names(self, field: xr.DataArray) -> None:
-        """Name both axes in one line where the tick labels do not (they do for latitude and longitude)."""
+        """Write the names of both axes in one line; tick labels already show latitude and longitude."""
         labels = [coordinate(field, str(dim), field.sizes[dim])[1] for dim in field.dims[-2:]]
         if "latitude" not in labels:
             text = f"axes: {labels[1]} to the right, {labels[0]} upward"
@@ -254,7 +254,7 @@ def _draw_maps(
 
 
 def _places(count: int, narrow: bool) -> tuple[list[tuple[int, int]], list[float]]:
-    """Row and column of each system's field, and the room over each row (inches); coarse input and truth come first."""
+    """Row and column of each system's field, and the space above each row in inches; coarse input and truth come first."""
     if narrow:
         return [(i + 1, 0) for i in range(count)], [1.1, *[0.58] * count]
     bands = -(-(count + 2) // MAX_COLUMNS)

@@ -20,7 +20,7 @@ from subgrid.scores import find_score
 from subgrid.scores.block_length import find_breaks
 from subgrid.scores.registry import ALL, TIED, WORSE
 from subgrid.scores.seeds import paired_over_seeds
-from subgrid.scores.statistics_file import StatisticsReader
+from subgrid.scores.statistics_file import StatisticsReader, find_statistics
 from subgrid.studies.load import Gathered, gather
 from subgrid.studies.paired_runs import BETTER, DIFFERS, verdict
 from subgrid.studies.single_seed import is_claim, is_unsupported
@@ -63,7 +63,7 @@ def psnr_over_one_range(found: Gathered, arm: str, variable: str) -> dict[str, A
     for name in (arm, found.reference):
         system, parts = str(found.facts["arms"][name]["config"]["system"]), []
         for run in found.runs[name].values():
-            with StatisticsReader(run / "evaluation" / "parts.nc") as reader:
+            with StatisticsReader(find_statistics(run / "evaluation")) as reader:
                 parts.append(reader.read((ALL, variable, "psnr"))[reader.systems.index(system)])
                 breaks = find_breaks(reader.clock("second"))
         sides.append(parts)

@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 from jaxtyping import install_import_hook
 
-install_import_hook(["subgrid.models", "subgrid.losses"], "annotations.check")
+install_import_hook(["subgrid.models", "subgrid.losses", "subgrid.scores"], "annotations.check")
 """Types and array shapes that annotations state are checked at every call in the tests."""
 
 DATA = Path(os.environ.get("SUBGRID_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -14,7 +14,8 @@ import xarray as xr
 
 from report_run import CONFIG, PROVENANCE, make_history, make_run, make_samples
 from subgrid.scores import power_spectrum
-from subgrid.scores.field_sets import SET_SCORES, compare_sets
+from subgrid.scores.compute import compare_field_sets
+from subgrid.scores.registry import FIELD_SET_SCORES
 from subgrid.studies.results import COSTS
 
 ARMS: dict[str, float] = {"plain": 1.2, "sharp": 1.6, "blurred": 0.8}
@@ -163,9 +164,16 @@ def make_draws(path: Path, *, cells: int = 16) -> Path:
     (path / "provenance.json").write_text(json.dumps(PROVENANCE))
     make_history().to_csv(path / "history.csv", index=False)
     rows = [
-        (name, "t2m", score, value, "K" if SET_SCORES[score].units == "field" else SET_SCORES[score].units, "as sets")
+        (
+            name,
+            "t2m",
+            score,
+            value,
+            FIELD_SET_SCORES[score].units_for("K"),
+            "as sets",
+        )
         for name in ("gan", "training fields")
-        for score, value in compare_sets(sets[name], sets["truth"], factor=4).items()
+        for score, value in compare_field_sets(sets[name], sets["truth"], factor=4).items()
     ]
     columns = ["system", "variable", "score", "value", "units", "convention"]
     pd.DataFrame(rows, columns=columns).to_csv(folder / "scores.csv", index=False)

@@ -17,10 +17,11 @@ from comparable import area, disturbed, ensemble, few_resamples, look_up, same_v
 from subgrid.data.grid import coarsen
 from subgrid.data.sources.open_source import open_source
 from subgrid.errors import ConfigError, GridError, SourceError
-from subgrid.evaluation import comparison, score_files
-from subgrid.evaluation.comparison import PROBABILITIES, Comparison
-from subgrid.evaluation.regions import regions, whole_area
+from subgrid.evaluation import comparison, score_files, totals
+from subgrid.evaluation.comparison import Comparison
+from subgrid.evaluation.regions import regions, whole_grid
 from subgrid.evaluation.score_files import score
+from subgrid.evaluation.totals import PROBABILITIES
 from subgrid.scores import SCORES, compute_statistics, scores_from_statistics
 from subgrid.scores.plan import ScoringRequest, Variable
 from subgrid.scores.statistics_file import StatisticsReader
@@ -221,7 +222,7 @@ def test_bands_of_latitude() -> None:
     assert all(part.periodic_x and part.geometry == "sphere" for part in found.values())
     assert sum(part.rows.size for part in found.values()) == 72
     assert found["tropics"].y is not None and np.abs(found["tropics"].y).max() == 28.75
-    whole = whole_area(grid)
+    whole = whole_grid(grid)
     assert whole.weights is not None and whole.weights.mean() == pytest.approx(1.0)
     shares = [part.weights.sum() / 72 for part in found.values() if part.weights is not None]
     np.testing.assert_allclose(shares, [0.25, 0.5, 0.25], atol=1e-9)
@@ -236,13 +237,13 @@ def test_what_a_grid_allows() -> None:
         coords = {d: (d, np.linspace(ends, -ends, 14)[:: -1 if d == x else 1], {"units": units}) for d in (y, x)}
         return xr.Dataset({"t": ((y, x), np.zeros((14, 14)))}, coords)
 
-    metres = whole_area(grid("projection_y_coordinate", "projection_x_coordinate", "m"))
+    metres = whole_grid(grid("projection_y_coordinate", "projection_x_coordinate", "m"))
     assert (metres.weights, metres.geometry, metres.periodic_x) == (None, "plane", False)
-    assert whole_area(grid("projection_y_coordinate", "projection_x_coordinate", "1")).geometry is None
-    rotated = whole_area(grid("grid_latitude", "grid_longitude", "degrees"))
+    assert whole_grid(grid("projection_y_coordinate", "projection_x_coordinate", "1")).geometry is None
+    rotated = whole_grid(grid("grid_latitude", "grid_longitude", "degrees"))
     assert rotated.geometry is None and rotated.weights is not None and rotated.weights.max() > rotated.weights.min()
-    assert whole_area(grid("latitude", "longitude", "degrees", 90.0)).geometry is None  # a pole
-    bare = whole_area(xr.Dataset({"t": (("latitude", "longitude"), np.zeros((14, 30)))}))
+    assert whole_grid(grid("latitude", "longitude", "degrees", 90.0)).geometry is None  # a pole
+    bare = whole_grid(xr.Dataset({"t": (("latitude", "longitude"), np.zeros((14, 30)))}))
     assert (bare.weights, bare.y) == (None, None)
     assert set(regions(xr.Dataset({"t": (("latitude", "longitude"), np.zeros((24, 30)))}))) == {
         f"{r}{c}ern quarter" for r in ("north", "south") for c in ("west", "east")
@@ -264,7 +265,7 @@ def test_too_few_times_have_no_interval_and_no_standing(truth: xr.Dataset, guess
     few = [f.isel(time=slice(0, 8)) for f in (guess, truth)]
     table = score(*few, baselines={"other": disturbed(few[1], 2.0)}, out=tmp_path, names=QUICK, notify=said.append)
     assert table.lower.isna().all() and (table["rank"] == "").all()
-    assert said == ["no interval for 26 of 26 scores: 8 times; an interval takes 15 or more"]
+    assert said == ["no interval for 26 of 26 scores: 8 times; an interval needs 15 or more"]
 
 
 def test_a_block_too_long_for_a_group(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -> None:
@@ -273,7 +274,7 @@ def test_a_block_too_long_for_a_group(truth: xr.Dataset, guess: xr.Dataset, tmp_
     table = score(guess, truth, block=8, by=["hour"], **options)
     assert table[table.group == "all"].lower.notna().all()
     assert table[table.group != "all"].lower.isna().all()
-    assert any("blocks of 8 times take 24 or more, hour 06 has 6" in note for note in said)
+    assert any("blocks of 8 times need 24 or more, hour 06 has 6" in note for note in said)
     with pytest.raises(ConfigError, match="block is 9 times; expected 1 to 8"):
         score(guess, truth, block=9, **options)
 
@@ -284,9 +285,9 @@ def test_a_block_too_long_for_a_group(truth: xr.Dataset, guess: xr.Dataset, tmp_
         ({"by": ["month"]}, "by: got 'month', expected some of season, hour, region"),
         ({"level": 1.5}, "level is 1.5; expected a share between 0 and 1"),
         ({"names": ["rmsee"]}, "no score here is called 'rmsee'. Did you mean 'rmse'?"),
-        ({"names": ["crps"]}, "the score crps takes members along realization"),
-        ({"names": ["consistency_mae"]}, "the score consistency_mae takes the coarse input and the factor"),
-        ({"names": ["high_wavenumber_power_ratio"]}, r"takes the factor \(fine cells per coarse cell\)"),
+        ({"names": ["crps"]}, "the score crps needs members along realization"),
+        ({"names": ["consistency_mae"]}, "the score consistency_mae needs the coarse input and the factor"),
+        ({"names": ["high_wavenumber_power_ratio"]}, r"needs the factor \(fine cells per coarse cell\)"),
     ],
 )
 def test_what_does_not_exist_is_refused_before_anything_is_read(
@@ -322,7 +323,7 @@ def test_the_order_of_times_changes_no_value(order: list[int], tmp_path: Path) -
 
 def test_the_files(found: Found, truth: xr.Dataset, guess: xr.Dataset) -> None:
     table, out = found
-    names = {"scores.csv", "scores.nc", "parts.nc", "cells.nc", "quantiles.nc", "cycles.nc"}
+    names = {"scores.csv", "scores.nc", "statistics.nc", "cells.nc", "quantiles.nc", "cycles.nc"}
     assert {p.name for p in out.iterdir()} == names
     written = pd.read_csv(out / "scores.csv", keep_default_na=False, na_values={"lower": "", "upper": ""})
     pd.testing.assert_frame_equal(written, table, check_dtype=False)
@@ -334,7 +335,7 @@ def test_the_files(found: Found, truth: xr.Dataset, guess: xr.Dataset) -> None:
             assert str(cell["rank"].values) == row.rank
             assert (str(cell.units.values), str(cell.convention.values)) == (row.units, row.convention)
             np.testing.assert_equal([float(cell.lower), float(cell.upper)], [row.lower, row.upper])
-    with xr.open_dataset(out / "parts.nc", group="all/u10") as parts:
+    with xr.open_dataset(out / "statistics.nc", group="all/u10") as parts:
         error = ((guess.u10 - truth.u10).values.astype(float) ** 2 * area(truth)).sum((1, 2))
         np.testing.assert_allclose(parts.rmse[0, :, 0], error, rtol=1e-5)
         assert parts.sizes["time"] == 24
@@ -354,7 +355,7 @@ def test_the_files(found: Found, truth: xr.Dataset, guess: xr.Dataset) -> None:
         assert float(cycles.u10_rmse_hour.sel(system="worse", hour=6)) == pytest.approx(
             look_up(table, "worse", "u10", "rmse", "hour 06")
         )
-    with StatisticsReader(out / "parts.nc") as reader:
+    with StatisticsReader(out / "statistics.nc") as reader:
         assert reader.systems == ["prediction", "worse", "same"]
 
 
@@ -362,7 +363,7 @@ def test_quantiles_stay_in_their_bins() -> None:
     """Two spikes with nothing between: no quantile lies where there are no values."""
     counts, edges = np.zeros(100), np.linspace(0.0, 100.0, 101)
     counts[20], counts[70] = 60, 40
-    found = comparison._quantiles(counts, edges)
+    found = totals._quantiles(counts, edges)
     values = np.repeat([20.5, 70.5], [60, 40])
     expected = np.quantile(values, PROBABILITIES, method="inverted_cdf")
     assert np.abs(found - expected).max() <= 0.5
@@ -371,11 +372,11 @@ def test_quantiles_stay_in_their_bins() -> None:
 
 def test_a_comparison_refuses_what_no_score_can_stand(tmp_path: Path) -> None:
     grid = open_source(winds(4, rows=12, columns=12)).load()
-    question = ScoringRequest((Variable("u10", "m s-1", 0.0, 6.0, 3.0, 1.0),), names=("rmse",))
+    request = ScoringRequest((Variable("u10", "m s-1", 0.0, 6.0, 3.0, 1.0),), names=("rmse",))
     times, true = grid.valid_time, grid.u10.values
 
     def add(made: np.ndarray, truth: np.ndarray) -> None:
-        running = Comparison(tmp_path / "x", ["ours"], question, grid, num_times=4)
+        running = Comparison(tmp_path / "x", ["ours"], request, grid, num_times=4)
         try:
             running.add(times, {"ours": {"u10": made[:, None]}}, {"u10": truth})
         finally:
@@ -397,7 +398,7 @@ def test_a_comparison_refuses_what_no_score_can_stand(tmp_path: Path) -> None:
         add(true, empty)
     assert not (tmp_path / "x").exists()
     with pytest.raises(SourceError, match="there are no times to compare"):
-        Comparison(tmp_path / "x", ["ours"], question, grid, num_times=0).finish()
+        Comparison(tmp_path / "x", ["ours"], request, grid, num_times=0).finish()
 
 
 def test_what_is_interrupted_leaves_the_last_results_whole(
@@ -418,7 +419,7 @@ def test_what_is_interrupted_leaves_the_last_results_whole(
     def fail(*_: object, **__: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(comparison.Comparison, "_quantiles", fail)
+    monkeypatch.setattr(totals.FieldTotals, "quantiles", fail)
     with pytest.raises(OSError, match="no space left"):
         score(disturbed(truth, 2.0), truth, out=tmp_path, names=QUICK)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
@@ -429,18 +430,19 @@ def test_what_is_interrupted_leaves_the_last_results_whole(
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
-def test_files_of_an_earlier_question_do_not_stay(truth: xr.Dataset, tmp_path: Path) -> None:
+def test_files_of_an_earlier_comparison_do_not_stay(truth: xr.Dataset, tmp_path: Path) -> None:
     few = truth.isel(time=slice(0, 6))
     score(ensemble(few), few, out=tmp_path, names=["rank_histogram_flatness", "rmse"])
     assert (tmp_path / "ranks.nc").is_file() and (tmp_path / "cycles.nc").is_file()
+    (tmp_path / "parts.nc").write_bytes(b"statistics of an older version")
     noon = few.isel(time=[1, 5])
     score(disturbed(noon, 0.1), noon, out=tmp_path, names=["rmse"])
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "cells.nc",
-        "parts.nc",
         "quantiles.nc",
         "scores.csv",
         "scores.nc",
+        "statistics.nc",
     ]
 
 

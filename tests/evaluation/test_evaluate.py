@@ -115,10 +115,10 @@ def test_the_table(found: tuple[pd.DataFrame, Path]) -> None:
     pd.testing.assert_frame_equal(written, same, check_dtype=False)
     assert list(written.units.astype(str)) == list(scores.units)
     assert written["rank"].isna().all() and set(scores["rank"]) == {""}
-    fields = {f"{name}.nc" for name in ("parts", "scores", "cells", "quantiles", "samples", "spectra", "cycles")}
+    fields = {f"{name}.nc" for name in ("statistics", "scores", "cells", "quantiles", "samples", "spectra", "cycles")}
     assert {p.name for p in folder.iterdir()} == {"scores.csv", "evaluation.json"} | fields
     notes = json.loads((folder / "evaluation.json").read_text())["notes"]
-    assert notes == ["no interval for 168 of 168 scores: 6 times; an interval takes 15 or more"]
+    assert notes == ["no interval for 168 of 168 scores: 6 times; an interval needs 15 or more"]
 
 
 def test_samples_and_spectra(found: tuple[pd.DataFrame, Path], tiny_run: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from subgrid.scores import score_table
 from subgrid.scores.block_length import find_breaks, merge_times
 from subgrid.scores.plan import ScoreJob
-from subgrid.scores.registry import SCORES
+from subgrid.scores.registry import ALL, SCORES
 from subgrid.scores.statistics_file import StatisticsReader, StatisticsWriter
 
 DAY = 86_400
@@ -28,14 +28,14 @@ def archive(path: Path, seconds: np.ndarray, parts: dict[str, np.ndarray]) -> Pa
     edges = [0, 7, *range(300, seconds.size, 300), seconds.size]
     for a, b in zip(edges[:-1], edges[1:], strict=True):
         block = {name: values[a:b, None] for name, values in parts.items()}
-        writer.append(clock(seconds[a:b]), {(score_table.ALL, "t2m", "rmse"): block})
+        writer.append(clock(seconds[a:b]), {(ALL, "t2m", "rmse"): block})
     writer.close({})
     return path
 
 
-def tasks() -> dict[tuple[str, str, str], ScoreJob]:
-    task = ScoreJob("t2m", "K", SCORES["rmse"], "", lambda made, truth, coarse: np.zeros((0, 1)))
-    return {(score_table.ALL, "t2m", "rmse"): task}
+def jobs() -> dict[tuple[str, str, str], ScoreJob]:
+    job = ScoreJob("t2m", "K", SCORES["rmse"], "", lambda members, truth, coarse: np.zeros((0, 1)))
+    return {(ALL, "t2m", "rmse"): job}
 
 
 def noise(num: int, rho: float, seed: int) -> np.ndarray:
@@ -70,10 +70,10 @@ def test_units_read_in_pieces_are_the_means(
     monkeypatch.setattr("subgrid.scores.statistics_file.TIMES_AT_ONCE", 64)
     seconds = np.arange(1000) * DAY
     made = {"one": noise(1000, 0.5, 1) ** 2, "two": noise(1000, 0.5, 2) ** 2}
-    with StatisticsReader(archive(tmp_path / "parts.nc", seconds, made)) as reader:
+    with StatisticsReader(archive(tmp_path / "statistics.nc", seconds, made)) as reader:
         starts = np.arange(0, chosen.size, 6)
-        units, mean = reader.read_units((score_table.ALL, "t2m", "rmse"), chosen, starts)
-        whole = reader.read((score_table.ALL, "t2m", "rmse"))
+        units, mean = reader.read_units((ALL, "t2m", "rmse"), chosen, starts)
+        whole = reader.read((ALL, "t2m", "rmse"))
     for i, values in enumerate(made.values()):
         expected = [values[chosen[a : a + 6]].mean() for a in starts]
         np.testing.assert_allclose(units[i, :, 0], expected, rtol=1e-12)
@@ -86,12 +86,12 @@ def test_intervals_of_a_long_series_hardly_change(tmp_path: Path, monkeypatch: p
     seconds = np.arange(num) * DAY
     common = noise(num, 0.8, 3)
     made = {"near": (1 + common) ** 2, "far": (1.05 + common) ** 2, "same": (1 + common) ** 2}
-    path = archive(tmp_path / "parts.nc", seconds, made)
+    path = archive(tmp_path / "statistics.nc", seconds, made)
     tables = []
     for most in (num, 600):
         monkeypatch.setattr(score_table, "MOST_UNITS", most)
         with StatisticsReader(path) as reader:
-            tables.append(score_table.score_table(reader, tasks(), by=["season"], num_resamples=400))
+            tables.append(score_table.score_table(reader, jobs(), by=["season"], num_resamples=400))
     every, merged = (table.set_index(["system", "group"]) for table in tables)
     assert list(every.index) == list(merged.index)
     np.testing.assert_allclose(merged.value, every.value, rtol=1e-12)  # the value is of all times, whatever the units
@@ -109,9 +109,9 @@ def test_a_given_block_is_in_times(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(
         score_table, "intervals", lambda *given, **options: asked.append(options["block"]) or real(*given, **options)
     )
-    path = archive(tmp_path / "parts.nc", np.arange(1000) * DAY, {"one": noise(1000, 0.5, 1) ** 2})
+    path = archive(tmp_path / "statistics.nc", np.arange(1000) * DAY, {"one": noise(1000, 0.5, 1) ** 2})
     with StatisticsReader(path) as reader:
-        score_table.score_table(reader, tasks(), block=40, num_resamples=100)
-        score_table.score_table(reader, tasks(), block=3, num_resamples=100)
-        score_table.score_table(reader, tasks(), num_resamples=100)
+        score_table.score_table(reader, jobs(), block=40, num_resamples=100)
+        score_table.score_table(reader, jobs(), block=3, num_resamples=100)
+        score_table.score_table(reader, jobs(), num_resamples=100)
     assert asked == [4, 1, None]

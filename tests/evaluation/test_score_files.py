@@ -204,7 +204,7 @@ def bad(truth: xr.Dataset, guess: xr.Dataset) -> dict[str, tuple[dict[str, Any],
             SourceError,
             "prediction: u10 has no time; give it one",
         ),
-        "no factor": ({"coarse": coarse}, ConfigError, "coarse: to be agreed with, it needs factor"),
+        "no factor": ({"coarse": coarse}, ConfigError, r"coarse needs factor \(--factor\)"),
         "factor": ({"factor": 1}, ConfigError, "factor is 1; expected"),
         "coarse size": (
             {"coarse": coarse, "factor": 2},
@@ -276,7 +276,7 @@ def test_the_table_alone(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path, e
     with pytest.raises(SourceError):  # a run that fails leaves the older table
         score(guess.where(guess > 1e9), truth, out=out)
     assert out.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == [out.name]
-    with pytest.raises(RunError, match=r"nowhere does not exist; make it first"):
+    with pytest.raises(RunError, match=r"nowhere does not exist; create it first"):
         score(guess, truth, out=tmp_path / "nowhere" / "table.csv")
     (tmp_path / "folder.nc").mkdir()
     with pytest.raises(RunError, match=r"folder\.nc is a folder; give another name"):

@@ -25,7 +25,8 @@ from subgrid.models import GENERATORS, build
 from subgrid.networks import load_generator
 from subgrid.reporting import report
 from subgrid.run import load_run, notes_of
-from subgrid.scores.field_sets import SET_SCORES, compare_sets
+from subgrid.scores.compute import compare_field_sets
+from subgrid.scores.registry import FIELD_SET_SCORES
 from subgrid.training.train import train
 from tiny import SETTINGS, Cut, assert_same_run, cut_at, history, same_weights, weights
 
@@ -286,8 +287,8 @@ def test_what_cannot_be_sampled_or_refined(gan_run: Path, tiny_run: Path, weathe
 def test_evaluation_compares_sets(gan_run: Path, tmp_path: Path) -> None:
     scores = evaluate(gan_run, out=tmp_path)
     assert list(scores.system.unique()) == ["gan", "training fields"]
-    assert set(scores.score) == set(SET_SCORES)
-    assert len(scores) == 2 * 2 * len(SET_SCORES)
+    assert set(scores.score) == set(FIELD_SET_SCORES)
+    assert len(scores) == 2 * 2 * len(FIELD_SET_SCORES)
     assert np.isfinite(scores.value).all()
     assert f"({NUM_FIELDS} fields of 16 x 16 cells each)" in scores.convention[0]
     values = scores.set_index(["system", "variable", "score"]).value
@@ -304,7 +305,7 @@ def test_evaluation_compares_sets(gan_run: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options, named", [({"by": ["season"]}, "by"), ({"block": 4}, "block")])
 def test_sets_have_no_groups_and_no_blocks(gan_run: Path, tmp_path: Path, options: dict[str, Any], named: str) -> None:
-    with pytest.raises(ConfigError, match=rf"^{named}: gan draws fields from noise, .* leave it away\.$"):
+    with pytest.raises(ConfigError, match=rf"^{named}: gan generates fields from noise alone, .* omit --{named}\.$"):
         evaluate(gan_run, out=tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
 
@@ -312,7 +313,7 @@ def test_sets_have_no_groups_and_no_blocks(gan_run: Path, tmp_path: Path, option
 def test_the_screen_shows_all_scores_of_sets(gan_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     app(args=["evaluate", str(gan_run), "--out", str(tmp_path)], standalone_mode=False)
     said = capsys.readouterr().out
-    assert all(name in said for name in SET_SCORES) and "more rows" not in said
+    assert all(name in said for name in FIELD_SET_SCORES) and "more rows" not in said
 
 
 def test_the_report_shows_sets(gan_run: Path, tiny_run: Path, tmp_path: Path) -> None:
@@ -335,18 +336,18 @@ def waves(num: int, seed: int, slope: float = 1.5, cells: int = 32) -> np.ndarra
     return np.fft.irfft2(np.fft.rfft2(rng.standard_normal((num, cells, cells))) * wave**-slope, s=(cells, cells))
 
 
-@pytest.mark.parametrize("name", SET_SCORES)
+@pytest.mark.parametrize("name", FIELD_SET_SCORES)
 def test_equal_sets_are_best_in_any_order(name: str) -> None:
     fields = waves(12, 0)
     mixed = fields[np.random.default_rng(1).permutation(12)]
     for prediction in (fields, mixed):
-        value = compare_sets(prediction, fields, factor=4, names=[name])[name]
-        assert value == pytest.approx(SET_SCORES[name].best, abs=1e-9)
+        value = compare_field_sets(prediction, fields, factor=4, names=[name])[name]
+        assert value == pytest.approx(FIELD_SET_SCORES[name].best, abs=1e-9)
 
 
 def test_what_each_score_sees() -> None:
     true = waves(64, 0)
-    score = lambda fields: compare_sets(fields, true, factor=4)  # noqa: E731
+    score = lambda fields: compare_field_sets(fields, true, factor=4)  # noqa: E731
     fair, smooth, loud = score(waves(64, 1)), score(waves(64, 2, slope=2.5)), score(3 * waves(64, 1))
     assert fair["log_spectral_distance"] < 1 < smooth["log_spectral_distance"]
     assert smooth["high_wavenumber_power_ratio"] != pytest.approx(1, abs=0.5)
@@ -360,7 +361,7 @@ def test_what_each_score_sees() -> None:
 
 def test_formulas_against_others() -> None:
     made, true = waves(5, 1) * 1.7 + 0.3, waves(8, 2)
-    found = compare_sets(made, true, factor=4)
+    found = compare_field_sets(made, true, factor=4)
     sets = sorted(made.ravel()), sorted(true.ravel())
     shares = (np.arange(made.size * 8) + 0.5) / (made.size * 8)  # both inverse distribution functions on one fine grid
     picked = [np.asarray(values)[(shares * len(values)).astype(int)] for values in sets]
@@ -371,23 +372,25 @@ def test_formulas_against_others() -> None:
         for fields in (made, true)
     ]
     assert found["spread_ratio"] == pytest.approx(spread[0] / spread[1], rel=1e-9)
-    assert compare_sets(10 ** (3 / 20) * true, true, factor=4)["log_spectral_distance"] == pytest.approx(3, rel=1e-9)
+    assert compare_field_sets(10 ** (3 / 20) * true, true, factor=4)["log_spectral_distance"] == pytest.approx(
+        3, rel=1e-9
+    )
 
 
 def test_bad_sets_are_refused() -> None:
     fields = waves(3, 0)
     with pytest.raises(ConfigError, match=r"no score of sets is called 'wasserstien'\. Did you mean 'wasserstein'\?"):
-        compare_sets(fields, fields, factor=4, names=["wasserstien"])
+        compare_field_sets(fields, fields, factor=4, names=["wasserstien"])
     with pytest.raises(GridError, match=r"prediction has fields of \(32, 32\) cells, reference of \(32, 31\)"):
-        compare_sets(fields, fields[:, :, :-1], factor=4)
+        compare_field_sets(fields, fields[:, :, :-1], factor=4)
     with pytest.raises(SourceError):
-        compare_sets(np.where(fields > 1, np.nan, fields), fields, factor=4)
+        compare_field_sets(np.where(fields > 1, np.nan, fields), fields, factor=4)
     with pytest.raises(GridError, match=r"^spread_ratio: got 1 and 3 fields, expected at least 2 each"):
-        compare_sets(fields[:1], fields, factor=4, names=["spread_ratio"])
+        compare_field_sets(fields[:1], fields, factor=4, names=["spread_ratio"])
     with pytest.raises(GridError, match=r"^spread_ratio: the reference fields are all the same"):
-        compare_sets(fields, np.repeat(fields[:1], 3, 0), factor=4, names=["spread_ratio"])
+        compare_field_sets(fields, np.repeat(fields[:1], 3, 0), factor=4, names=["spread_ratio"])
     with pytest.raises(GridError, match=r"^log_spectral_distance: the reference fields are constant"):
-        compare_sets(fields, np.ones((3, 32, 32)), factor=4, names=["log_spectral_distance"])
-    assert compare_sets(fields, np.ones((3, 32, 32)), factor=4, names=["high_wavenumber_power_ratio"]) == {
+        compare_field_sets(fields, np.ones((3, 32, 32)), factor=4, names=["log_spectral_distance"])
+    assert compare_field_sets(fields, np.ones((3, 32, 32)), factor=4, names=["high_wavenumber_power_ratio"]) == {
         "high_wavenumber_power_ratio": np.inf
     }

@@ -276,13 +276,13 @@ def test_few_times_give_a_reason_and_no_interval():
     found = intervals(np.arange(9.0)[:, None], mean_of)
     assert found.value == 4.0
     assert math.isnan(found.lower) and math.isnan(found.upper) and found.block == 0
-    assert found.reason == "9 times; an interval takes 15 or more"
+    assert found.reason == "9 times; an interval needs 15 or more"
     assert intervals(np.random.default_rng(0).normal(size=(15, 1)), mean_of).reason is None
 
 
 def test_persistent_times_give_a_reason():
     found = intervals(np.arange(30.0)[:, None], mean_of)
-    assert math.isnan(found.lower) and "too persistent" in str(found.reason)
+    assert math.isnan(found.lower) and "too few independent times" in str(found.reason)
 
 
 def test_persistent_times_shorten_the_blocks_before_they_are_given_up():
@@ -322,7 +322,7 @@ def test_bad_parts_are_refused():
         intervals(np.zeros((0, 1)), mean_of)
     with pytest.raises(GridError, match=r"shape \(3, 3, 3\)"):
         block_length(np.zeros((3, 3, 3)))
-    with pytest.raises(SourceError, match="1 of 30 parts"):
+    with pytest.raises(SourceError, match="1 of 30 statistics"):
         intervals(np.where(np.arange(30) == 3, np.nan, 1.0)[:, None], mean_of)
     with pytest.raises(GridError, match=r"\(30, 1\) and \(29, 1\)"):
         paired(np.zeros((30, 1)), np.zeros((29, 1)), mean_of)

@@ -87,7 +87,7 @@ def test_what_does_not_fit_is_refused():
         area_means(fine[0], factor=2)
     with pytest.raises(GridError, match=r"\(1, 4, 4\).*\(1, 2, 2\)"):
         consistency_squared_statistics(fine, coarse, factor=1)
-    with pytest.raises(GridError, match="0 all over a coarse cell"):
+    with pytest.raises(GridError, match="0 everywhere in a coarse cell"):
         consistency_squared_statistics(fine, coarse, factor=2, weights=np.array([1, 1, 0, 0]))
     fine[0, 1, 1] = np.nan
     for part in ALL:

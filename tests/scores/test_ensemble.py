@@ -13,13 +13,13 @@ from scipy import stats
 
 from subgrid.errors import GridError, SourceError
 from subgrid.scores.ensemble import (
-    ENSEMBLE_SCORES,
     crps_fair_statistics,
     crps_statistics,
     flatness,
     rank_histogram_statistics,
 )
 from subgrid.scores.pointwise import absolute_error_statistics
+from subgrid.scores.registry import ENSEMBLE_SCORES
 
 EVERY = pytest.mark.parametrize("score", ENSEMBLE_SCORES.values(), ids=ENSEMBLE_SCORES)
 

@@ -509,6 +509,6 @@ def test_unknown_scores_are_refused_with_the_nearest():
 @pytest.mark.parametrize("values", [np.ones((0, 1)), np.array([[1.0], [np.nan]]), np.array([[np.inf]])])
 def test_parts_that_cannot_be_averaged_are_refused(values):
     bad = int((~np.isfinite(values)).sum())
-    message = f"score 'mae' has parts of {len(values)} times to average, {bad} of them not finite"
+    message = f"score 'mae' has statistics of {len(values)} times to average, {bad} of them not finite"
     with pytest.raises(SourceError, match=message):
         scores_from_statistics({"mae": values})

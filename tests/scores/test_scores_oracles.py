@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -331,9 +332,7 @@ def test_scores_with_parameters_are_found_by_name():
 
 
 def test_a_score_of_ones_own_is_finished_by_handing_it_over():
-    own = fss(0, 3).__class__(
-        "mine", SCORES["rmse"].statistics, SCORES["rmse"].from_means, "field", 0.0, False, "My own"
-    )
+    own = replace(SCORES["rmse"], name="mine", convention="My own", options=())
     parts = compute_statistics(*fields(), names=[own], **OPTIONS)
     assert scores_from_statistics(parts, [own])["mine"] == value("rmse", *fields())
     with pytest.raises(ConfigError, match="no score is called 'mine'"):

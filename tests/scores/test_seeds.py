@@ -95,13 +95,13 @@ def test_one_seed_and_few_times_give_no_interval() -> None:
     one = paired_over_seeds([np.ones((20, 1))], [np.zeros((20, 1))], only_statistic)
     assert one.value == 1.0
     assert math.isnan(one.lower) and one.significant is None
-    assert one.reason == "one seed; an interval takes two or more, three to be of use"
+    assert one.reason == "one seed; an interval needs two or more, and three to be useful"
     few = paired_over_seeds([np.ones((5, 1))] * 2, [np.zeros((5, 1))], only_statistic)
-    assert few.reason == "5 times; an interval takes 15 or more"
+    assert few.reason == "5 times; an interval needs 15 or more"
 
 
 def test_runs_that_cannot_be_paired_are_refused() -> None:
-    with pytest.raises(GridError, match=r"^parts of paired runs have shapes \[\(20, 1\)\] and \[\(19, 1\)\]"):
+    with pytest.raises(GridError, match=r"^statistics of paired runs have shapes \[\(20, 1\)\] and \[\(19, 1\)\]"):
         paired_over_seeds([np.ones((20, 1))], [np.zeros((19, 1))], only_statistic)
-    with pytest.raises(GridError, match="expected as many, all the same"):
+    with pytest.raises(GridError, match="expected equal numbers of runs"):
         paired_over_seeds([np.ones((20, 1))] * 3, [np.zeros((20, 1))] * 2, only_statistic)

@@ -164,7 +164,7 @@ def test_each_seed_alone_is_compared_over_times_alone(unbroken: Path) -> None:
             assert row["lower"] <= 0 <= row["upper"]
     parts = []
     for arm in ("sampled", "sound"):
-        with StatisticsReader(unbroken / "runs" / f"{arm}-seed1" / "evaluation" / "parts.nc") as reader:
+        with StatisticsReader(unbroken / "runs" / f"{arm}-seed1" / "evaluation" / "statistics.nc") as reader:
             parts.append(reader.read(("all", "t2m", "rmse"))[reader.systems.index("srgan")])
             clock = reader.clock("second")
     expected = paired(*parts, find_score("rmse").from_means, breaks=find_breaks(clock))
@@ -497,7 +497,7 @@ def test_what_cannot_be_paired_says_why(copy: Path, study_file: Path) -> None:
     assert notes(collect(plan, runs), "sampled").note == ""
     (copy / "runs" / "sampled-seed0" / "job.json").unlink()
     one = notes(collect(plan, runs), "sampled")
-    assert one.note == "failed: seed 0; one seed; an interval takes two or more, three to be of use"
+    assert one.note == "failed: seed 0; one seed; an interval needs two or more, and three to be useful"
     assert (one.num_pairs, one.verdict, one.significant) == (1, "", "")
     assert one.difference == pytest.approx(one.seed_1 - notes(collect(plan, runs), "sound").seed_1)
     elsewhere = [
@@ -513,7 +513,7 @@ def test_what_cannot_be_paired_says_why(copy: Path, study_file: Path) -> None:
     whole = pd.read_csv(theirs)
     whole.assign(convention=whole.convention + " (data range 20; x)").to_csv(theirs, index=False)
     assert notes(collect(plan, runs), "sampled").note == "failed: seed 0; another data range than the reference's"
-    (scored / "parts.nc").unlink()
+    (scored / "statistics.nc").unlink()
     assert "unconditional samples have no paired truth" in notes(collect(plan, runs), "sampled").note
     assert notes(collect(plan, runs), "sound").note == ""
     for seed in (0, 1):
@@ -529,7 +529,7 @@ def _with_data(job: Job, key: str, value: Any) -> dict[str, Any]:
 
 def test_other_test_times_are_not_paired(copy: Path, study_file: Path) -> None:
     plan = load_study(study_file)
-    with netCDF4.Dataset(copy / "runs" / "sampled-seed1" / "evaluation" / "parts.nc", "a") as parts:
+    with netCDF4.Dataset(copy / "runs" / "sampled-seed1" / "evaluation" / "statistics.nc", "a") as parts:
         parts.variables["second"][:] = parts.variables["second"][:] + 3600
     found = notes(collect(plan, all_jobs(copy, plan)), "sampled")
     assert (found.note, found.num_pairs) == ("not the same test times as the reference", 2)

@@ -1,8 +1,8 @@
-"""Scores on the test split, the system beside bilinear and bicubic, in physical units."""
+"""Scores of a trained system and of the baselines on the test split, in physical units."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from subgrid.data.store import Store
 from subgrid.errors import ConfigError
 from subgrid.evaluation.alignment import wind_pair
 from subgrid.evaluation.comparison import Comparison
-from subgrid.evaluation.field_sets import NUM_FIELDS, compare_draws
+from subgrid.evaluation.field_sets import NUM_FIELDS, compare_generated
+from subgrid.evaluation.totals import RunTotals
 from subgrid.inference.super_resolve import pick_device, super_resolve
 from subgrid.io.atomic import write_csv, write_json, write_netcdf
 from subgrid.io.console import Notify, Progress, silent
@@ -28,19 +29,11 @@ from subgrid.models.interpolation import Interpolation
 from subgrid.networks import Weights, load_generator
 from subgrid.run import Run, load_run, store_of
 from subgrid.scores.plan import ScoringRequest, Variable
-from subgrid.scores.published import BATCH_TIMES, published_scores
-from subgrid.scores.registry import ALL, BASELINES, TRUTH
-from subgrid.scores.score_table import COLUMNS
-from subgrid.scores.spectra import power_spectrum
+from subgrid.scores.published import BATCH_TIMES
+from subgrid.scores.registry import BASELINES, TRUTH
 
 NUM_SAMPLES = 3
 BLOCK_CELLS = 4 * 2**20  # fine cells of one variable held at once
-PUBLISHED = {
-    "published_psnr": ("dB", "The study's: each image over the range of its batch, predictions included"),
-    "published_ssim": ("1", "The study's: scikit-image's default windows over the range of the batch"),
-    "published_rmse": ("1", "The study's: standardised values over the physical range, mean of the batches' roots"),
-    "published_mae": ("1", "The study's: standardised values over the physical range"),
-}
 
 
 def evaluate(
@@ -56,30 +49,29 @@ def evaluate(
     progress: Progress = silent,
     notify: Notify = silent,
 ) -> pd.DataFrame:
-    """Score a trained system and the baselines on the test split; one that draws from noise as a set of fields.
+    """Score a trained system and the baselines on the test split, or a system without input by its fields as a set.
 
     Args:
         run: a run directory.
-        out: folder for `scores.csv`, `scores.nc`, `parts.nc`, `cells.nc`, `quantiles.nc`, `samples.nc`, `spectra.nc`,
-            `evaluation.json`; `RUN/evaluation` by default.
+        out: folder for the results, `RUN/evaluation` by default; docs/verification.md lists the files.
         store: the training store, if it has moved.
-        weights: `last` (the end of training), `best` (lowest validation RMSE of the last stage) or `content` (the end of
-            the content stage).
-        interpolate: from 0, the content weights, to 1, the last ones; see `load_generator`.
-        by: any of `season`, `hour`, `region`: scores for each beside those of all.
-        level: of the intervals.
-        block: length of the bootstrap's blocks, in times; estimated for each score by default.
+        weights: `last` (end of training), `best` (lowest validation RMSE of the last stage) or `content` (end of the content
+            stage).
+        interpolate: blends content weights (0) with the last weights (1); see `load_generator`.
+        by: any of `season`, `hour`, `region`: also report scores for each of them.
+        level: confidence level of the intervals.
+        block: length of the blocks of the bootstrap, in times; estimated for each score by default.
         progress: called with (times done, times in all).
         notify: called with each message for the user.
 
     Returns:
-        One row a score: system, variable, score, value, lower, upper, units, group, rank, convention. Where the system
-        draws fields from noise, the scores are those of `subgrid.scores.field_sets`, without intervals, and the training split
-        own fields stand beside it instead of the baselines.
+        One row per score: system, variable, score, value, lower, upper, units, group, rank, convention. A system without
+        input has the scores of `subgrid.scores.field_sets`, without intervals; it is compared with fields of the training
+        split instead of the baselines.
 
     Raises:
         RunError: if the run, its weights or its store are missing or do not belong together.
-        ConfigError: groups or blocks that do not exist, or that a system without input cannot have.
+        ConfigError: unknown binnings or blocks, or any of them for a system without input.
     """
     opened = load_run(run)
     data = store_of(opened, store)
@@ -87,54 +79,59 @@ def evaluate(
     folder = Path(out) if out is not None else opened.path / "evaluation"
     chosen = {"weights": weights, "interpolate": interpolate, "level": level}
     if not opened.config.conditional:
-        _refuse_groups(opened, by, block)
-        return _evaluate_draws(opened, data, generator, folder, chosen)
-    systems = {opened.config.system: generator} | {mode: _baseline(opened, mode) for mode in BASELINES}
-    positions = data.positions("test")
-    comparison = Comparison(
-        folder,
-        list(systems),
-        request_of(opened, data),
-        data.hr,
-        num_times=positions.size,
-        by=by,
-        level=level,
-        block=block,
-    )
+        _refuse_bins(opened, by, block)
+        return _evaluate_field_sets(opened, data, generator, folder, chosen)
+    return _evaluate_test_split(opened, data, generator, folder, chosen, (by, block), (progress, notify))
+
+
+def _evaluate_test_split(
+    run: Run,
+    data: Store,
+    generator: nn.Module,
+    folder: Path,
+    chosen: Mapping[str, Any],
+    binning: tuple[Iterable[str], int | None],
+    messages: tuple[Progress, Notify],
+) -> pd.DataFrame:
+    """Scores with a reference; `binning` holds `by` and `block`, `messages` holds `progress` and `notify`."""
+    systems = {run.config.system: generator} | {mode: _baseline(run, mode) for mode in BASELINES}
+    positions, request, (by, block) = data.positions("test"), request_of(run, data), binning
+    options: dict[str, Any] = {"num_times": positions.size, "by": by, "level": chosen["level"], "block": block}
+    comparison = Comparison(folder, list(systems), request, data.hr, **options)
     try:
-        table = _compare(comparison, opened, data, systems, progress)
+        table = _compare(comparison, run, data, systems, messages[0])
     finally:
         comparison.abandon()
-    facts = _facts(opened, data, positions, generator) | chosen | {"notes": comparison.notes}
+    facts = _facts(run, data, positions, generator) | {**chosen, "notes": comparison.notes}
     write_json(folder / "evaluation.json", facts)
     for note in comparison.notes:
-        notify(note)
+        messages[1](note)
     return table
 
 
 def _compare(
     comparison: Comparison, run: Run, data: Store, systems: dict[str, nn.Module], progress: Progress
 ) -> pd.DataFrame:
-    """Stream the test times, then write all that a report draws."""
-    sums, positions = _Sums(), data.positions("test")
+    """Add the test times block by block, then write all that a report draws."""
+    totals, positions = RunTotals(run, data), data.positions("test")
     y, x = spatial_dims(data.hr)
     # whole batches of the published scores, so that the length of a block changes nothing
     for block in time_blocks(positions.size, data.hr.sizes[y] * data.hr.sizes[x], BLOCK_CELLS, multiple=BATCH_TIMES):
         block_times = positions[block]
         truth = stack(data.hr.isel(valid_time=block_times), run.variables)
         coarse = stack(data.lr.isel(valid_time=block_times), run.variables)
-        made = {system: _predict(run, model, coarse, data) for system, model in systems.items()}
-        members = {system: _by_name(run, fields[:, None]) for system, fields in made.items()}
+        predictions = {system: _predict(run, model, coarse, data) for system, model in systems.items()}
+        members = {system: _by_name(run, fields[:, None]) for system, fields in predictions.items()}
         times = data.hr["valid_time"].isel(valid_time=block_times)
         comparison.add(times, members, _by_name(run, truth), _by_name(run, coarse))
-        sums.add(run, data, {TRUTH: truth, **made})
+        totals.add({TRUTH: truth, **predictions})
         progress(block.stop, positions.size)
-    beside = {"spectra": sums.spectra(run, data), "samples": _samples(run, data, systems, positions)}
-    return comparison.finish(more=sums.published(list(systems)), beside=beside)
+    files = {"spectra": totals.spectra(), "samples": _samples(run, data, systems, positions)}
+    return comparison.finish(more_rows=totals.published(list(systems)), more_files=files)
 
 
 def request_of(run: Run, data: Store) -> ScoringRequest:
-    """What an evaluation compares: all variables, with the training truth's ranges."""
+    """Describe what an evaluation compares: all variables, with the ranges of the training truth."""
     variables = []
     for name in run.variables:
         known = run.statistics[name]
@@ -150,78 +147,27 @@ def _by_name(run: Run, fields: Field) -> dict[str, Field]:
     return {name: fields[..., i, :, :] for i, name in enumerate(run.variables)}
 
 
-class _Sums:
-    """Mean spectra, and the study's own scores over its batches."""
-
-    def __init__(self) -> None:
-        self._power: dict[tuple[str, str], np.ndarray] = {}
-        self._published: dict[tuple[str, str], float] = {}
-        self._times = self._batches = 0
-        self._wavenumber = np.zeros(0)
-
-    def add(self, run: Run, data: Store, fields: dict[str, Field]) -> None:
-        """Add a block of times: truth, and each system's fields."""
-        count = len(fields[TRUTH])
-        batches = -(-count // BATCH_TIMES)
-        self._times, self._batches = self._times + count, self._batches + batches
-        low, high = (np.array([run.statistics[v][key] for v in run.variables]) for key in ("min", "max"))
-        truth = run.scaling.scale(fields[TRUTH])
-        for system, values in fields.items():
-            for i, variable in enumerate(run.variables):
-                self._wavenumber, power = power_spectrum(values[:, i], periodic_x=data.periodic)
-                self._power[system, variable] = self._power.get((system, variable), 0.0) + power.sum(0)
-            if system != TRUTH:
-                for name, value in published_scores(
-                    run.scaling.scale(values), truth, minimum=low, maximum=high
-                ).items():
-                    self._published[system, name] = self._published.get((system, name), 0.0) + batches * value
-
-    def published(self, systems: list[str]) -> pd.DataFrame:
-        """The study's scores, of all variables at once and without interval."""
-        rows = [
-            (system, ALL, name, self._published[system, name] / self._batches, np.nan, np.nan, units, ALL, "", said)
-            for name, (units, said) in PUBLISHED.items()
-            for system in systems
-        ]
-        return pd.DataFrame(rows, columns=list(COLUMNS))
-
-    def spectra(self, run: Run, data: Store) -> xr.Dataset:
-        """Mean spectra over the test times."""
-        names = list(dict.fromkeys(system for system, _ in self._power))
-        cells = {"units": "cells", "long_name": "wavelength in fine cells"}
-        out = xr.Dataset(
-            coords={"system": names, "wavelength": ("wavelength", 1.0 / self._wavenumber, cells)},
-            attrs={"factor": data.factor},
-        )
-        for variable in run.variables:
-            mean = np.stack([self._power[system, variable] / self._times for system in names])
-            units = run.statistics[variable]["units"] or "1"
-            out[variable] = (
-                ("system", "wavelength"),
-                mean,
-                {"units": f"({units})^2", "long_name": "power spectral density"},
-            )
-        return out
-
-
-def _refuse_groups(run: Run, by: Iterable[str], block: int | None) -> None:
-    """A field drawn from noise belongs to no time or place."""
-    grouped = bool(list(by))
-    if grouped or block is not None:
+def _refuse_bins(run: Run, by: Iterable[str], block: int | None) -> None:
+    """Refuse options that need times: a field generated from noise alone has none."""
+    binned = bool(list(by))
+    if binned or block is not None:
         raise ConfigError(
-            f"{'by' if grouped else 'block'}: {run.config.system} draws fields from noise, of no time or place, so its scores "
-            "have neither groups nor intervals; leave it away."
+            f"{'by' if binned else 'block'}: {run.config.system} generates fields from noise alone, without time or place, so "
+            f"its scores have neither groups nor intervals; omit {'--by' if binned else '--block'}."
         )
 
 
-def _evaluate_draws(run: Run, data: Store, generator: nn.Module, folder: Path, chosen: dict[str, Any]) -> pd.DataFrame:
+def _evaluate_field_sets(
+    run: Run, data: Store, generator: nn.Module, folder: Path, chosen: Mapping[str, Any]
+) -> pd.DataFrame:
     """Scores of a system without input: of its fields as a set."""
-    table, pictures = compare_draws(run, data, generator)
+    table, datasets = compare_generated(run, data, generator)
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "scores.csv", table)
-    for name, fields in pictures.items():
+    for name, fields in datasets.items():
         write_netcdf(folder / f"{name}.nc", fields)
-    facts = _facts(run, data, data.positions("test"), generator) | chosen | {"unpaired": True, "num_fields": NUM_FIELDS}
+    facts = _facts(run, data, data.positions("test"), generator)
+    facts |= {**chosen, "unpaired": True, "num_fields": NUM_FIELDS}
     write_json(folder / "evaluation.json", facts)
     return table
 
@@ -243,7 +189,7 @@ def _span(run: Run, variable: str) -> float:
 
 
 def _samples(run: Run, data: Store, systems: dict[str, nn.Module], positions: Any) -> xr.Dataset:
-    """Coarse, true and made fields at a few times spread over the test split."""
+    """Coarse, true and predicted fields at a few times, spread over the test split."""
     picked = positions[np.unique(np.linspace(0, positions.size - 1, NUM_SAMPLES).round().astype(int))]
     coarse, truth = data.lr.isel(valid_time=picked), data.hr.isel(valid_time=picked)
     small = stack(coarse, run.variables)

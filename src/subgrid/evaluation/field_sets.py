@@ -1,4 +1,7 @@
-"""Evaluation of fields drawn from noise: as a set against true fields of the test split, beside those of the training split."""
+"""Evaluation of fields generated from noise alone: as a set, compared with true fields of the test split.
+
+True fields of the training split are compared with them too: they show how far one true set is from another.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +16,21 @@ from torch import nn
 from subgrid.data.patches import PatchSampler
 from subgrid.data.scaling import Field
 from subgrid.data.store import Store
+from subgrid.evaluation.totals import spectra_dataset, spectrum_attrs
 from subgrid.inference.super_resolve import draw_fields
 from subgrid.run import Run
-from subgrid.scores.field_sets import SET_SCORES, compare_sets
-from subgrid.scores.registry import TRUTH
+from subgrid.scores.compute import compare_field_sets
+from subgrid.scores.registry import FIELD_SET_SCORES, TRUTH
 from subgrid.scores.spectra import power_spectrum
 
 NUM_FIELDS = 256  # of each set
 NUM_SHOWN = 6
 NUM_BINS = 80
-TRAINING = "training fields"  # the yardstick: how far one true set is from another
+TRAINING = "training fields"
 
 
-def compare_draws(run: Run, data: Store, generator: nn.Module) -> tuple[pd.DataFrame, dict[str, xr.Dataset]]:
-    """Compare fields drawn from noise, and fields of the training split, with fields of the test split.
+def compare_generated(run: Run, data: Store, generator: nn.Module) -> tuple[pd.DataFrame, dict[str, xr.Dataset]]:
+    """Compare generated fields, and fields of the training split, with fields of the test split.
 
     Args:
         run: a run of an unconditional system.
@@ -34,31 +38,32 @@ def compare_draws(run: Run, data: Store, generator: nn.Module) -> tuple[pd.DataF
         generator: with trained weights.
 
     Returns:
-        One row a score (system, variable, score, value, units, convention), and the Datasets that a report draws: `samples`
+        One row per score (system, variable, score, value, units, convention), and the Datasets that a report draws: `samples`
         V(system, realization, y, x), `spectra` V(system, wavelength), `histograms` V(system, V_bin).
     """
-    truth, trained = (_drawn(run, data, split) for split in ("test", "train"))
-    made = run.scaling.unscale(draw_fields(generator, NUM_FIELDS, (run.config.seed, 4)))
-    sets = {run.config.system: made, TRAINING: trained}
+    truth, trained = (_true_fields(run, data, split) for split in ("test", "train"))
+    generated = run.scaling.unscale(draw_fields(generator, NUM_FIELDS, (run.config.seed, 4)))
+    sets = {run.config.system: generated, TRAINING: trained}
+    size = f"{NUM_FIELDS} fields of {run.patch_shape[0]} x {run.patch_shape[1]} cells each"
     rows = []
     for i, variable in enumerate(run.variables):
         units = run.statistics[variable]["units"] or "1"
         for system, fields in sets.items():
-            for name, value in compare_sets(fields[:, i], truth[:, i], factor=data.factor).items():
-                score = SET_SCORES[name]
-                said = f"{score.convention} ({NUM_FIELDS} fields of {run.patch_shape[0]} x {run.patch_shape[1]} cells each)"
-                rows.append((system, variable, name, value, units if score.units == "field" else score.units, said))
+            for name, value in compare_field_sets(fields[:, i], truth[:, i], factor=data.factor).items():
+                score = FIELD_SET_SCORES[name]
+                convention = f"{score.convention} ({size})"
+                rows.append((system, variable, name, value, score.units_for(units), convention))
     table = pd.DataFrame(rows, columns=["system", "variable", "score", "value", "units", "convention"])
     every = {TRUTH: truth, **sets}
-    pictures = {
+    datasets = {
         "samples": _samples(run, every),
         "spectra": _spectra(run, data, every),
         "histograms": _histograms(run, every),
     }
-    return table, pictures
+    return table, datasets
 
 
-def _drawn(run: Run, data: Store, split: str) -> Field:
+def _true_fields(run: Run, data: Store, split: str) -> Field:
     """True fields from anywhere in a split, in physical units."""
     config = run.config
     sampler = PatchSampler(data, split, patch=config.train.patch, batch=NUM_FIELDS, seed=config.seed)
@@ -80,19 +85,16 @@ def _samples(run: Run, sets: Mapping[str, Field]) -> xr.Dataset:
 
 def _spectra(run: Run, data: Store, sets: Mapping[str, Field]) -> xr.Dataset:
     """Mean spectrum of each set."""
-    out = xr.Dataset(coords={"system": list(sets)}, attrs={"factor": data.factor})
+    wavenumber, _ = power_spectrum(sets[TRUTH][:, 0])
+    out = spectra_dataset(list(sets), wavenumber, data.factor)
     for i, variable in enumerate(run.variables):
-        found = {name: power_spectrum(fields[:, i]) for name, fields in sets.items()}
-        units = run.statistics[variable]["units"] or "1"
-        attrs = {"units": f"({units})^2", "long_name": "power spectral density"}
-        out[variable] = (("system", "wavelength"), np.stack([power.mean(0) for _, power in found.values()]), attrs)
-        cells = {"units": "cells", "long_name": "wavelength in fine cells"}
-        out = out.assign_coords(wavelength=("wavelength", 1.0 / found[TRUTH][0], cells))
+        power = np.stack([power_spectrum(fields[:, i])[1].mean(0) for fields in sets.values()])
+        out[variable] = (("system", "wavelength"), power, spectrum_attrs(run, variable))
     return out
 
 
 def _histograms(run: Run, sets: Mapping[str, Field]) -> xr.Dataset:
-    """Density of the values of each set, on bins that hold all of the truth's."""
+    """Density of the values of each set, in bins that hold all values of the truth."""
     out = xr.Dataset(coords={"system": list(sets)})
     for i, variable in enumerate(run.variables):
         true = sets[TRUTH][:, i]

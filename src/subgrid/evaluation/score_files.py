@@ -1,4 +1,4 @@
-"""Scores of any two fields on one grid: ours or anyone's, from files."""
+"""Scores of any predictions and a reference on one grid, from files or open Datasets."""
 
 from __future__ import annotations
 
@@ -55,66 +55,74 @@ def score(
     progress: Progress = silent,
     notify: Notify = silent,
 ) -> pd.DataFrame:
-    """Score a prediction, and baselines beside it, against a reference on the same grid.
-
-    Times that all have are compared, members along `realization`, cells where the reference has a value, by area on a sphere.
+    """Score a prediction and baselines against a reference on the same grid, at the times that all of them have.
 
     Args:
-        prediction: files or an open Dataset.
-        reference: the truth.
-        baselines: other predictions by name; all are ranked on the same times.
-        out: folder for `scores.csv`, `scores.nc`, `parts.nc`, `cells.nc`, `quantiles.nc`, `scores` by default; or the name of a
-            `.csv` or `.nc` file for the table alone.
-        variables: to be scored; all that prediction and reference have in common by default.
-        by: any of `season`, `hour`, `region`.
-        names: scores to take; all by default.
-        factor: fine cells per coarse cell of the super-resolution; without it the scores that need it are left out.
-        coarse: the coarse fields that were super-resolved, to be agreed with; needs `factor`.
-        ranges: minimum and maximum by variable, for PSNR, SSIM and histograms; the whole reference's by default.
-        thresholds: of the fractions skill score by variable, in its units; mean + 1 and + 2 std of the reference by default.
-        level: of the intervals.
-        block: times in a block of the bootstrap; estimated for each score by default.
+        prediction: files or an open Dataset; members along `realization`.
+        reference: the truth; cells in which it has no value are left out.
+        baselines: other predictions by name; all are ranked at the same times.
+        out: folder for the results, `scores` by default, or the name of a `.csv` or `.nc` file for the table alone.
+        variables: to be scored; by default all that prediction and reference have in common.
+        by: any of `season`, `hour`, `region`: also report scores for each of them.
+        names: scores to compute; all by default.
+        factor: fine cells per coarse cell along an axis; without it the scores that need it are left out.
+        coarse: the coarse input that was super-resolved, for the scores of consistency; needs `factor`.
+        ranges: minimum and maximum by variable, for PSNR, SSIM and histograms; by default those of the whole reference.
+        thresholds: of the fractions skill score by variable; by default mean + 1 and + 2 standard deviations.
+        level: confidence level of the intervals.
+        block: length of the blocks of the bootstrap, in times; estimated for each score by default.
         progress: called with (times done, times in all).
         notify: called with each message for the user.
 
     Returns:
-        One row a score: system, variable, score, value, lower, upper, units, group, rank, convention.
+        One row per score: system, variable, score, value, lower, upper, units, group, rank, convention.
 
     Raises:
-        SubgridError: for files that cannot be compared, and why.
+        SubgridError: for files that cannot be compared.
     """
     truth, opened = _open(prediction, reference, baselines or {}, variables, notify)
     small = _open_coarse(coarse, truth, factor)
-    question = _question(truth, opened, factor, small is not None, names, (ranges or {}, thresholds or {}))
-    num_times = truth.sizes[TIME]
+    request = _request(truth, opened, factor, small is not None, names, (ranges or {}, thresholds or {}))
     with _folder(out) as folder:
-        comparison = Comparison(
-            folder, list(opened), question, truth, num_times=num_times, by=by, level=level, block=block
-        )
-        try:
-            for done, fields in _blocks(opened, truth, small, question.num_members):
-                comparison.add(*fields)
-                progress(done, num_times)
-            table = comparison.finish()
-        finally:
-            comparison.abandon()
+        return _compare(folder, opened, truth, small, request, (by, level, block), (progress, notify))
+
+
+def _compare(
+    folder: Path,
+    opened: Mapping[str, xr.Dataset],
+    truth: xr.Dataset,
+    small: xr.Dataset | None,
+    request: ScoringRequest,
+    options: tuple[Iterable[str], float, int | None],
+    messages: tuple[Progress, Notify],
+) -> pd.DataFrame:
+    """Add all times block by block; `options` are `by`, `level`, `block`, `messages` are `progress`, `notify`."""
+    num_times, (by, level, block), (progress, notify) = truth.sizes[TIME], options, messages
+    comparison = Comparison(folder, list(opened), request, truth, num_times=num_times, by=by, level=level, block=block)
+    try:
+        for done, fields in _blocks(opened, truth, small, request.num_members):
+            comparison.add(*fields)
+            progress(done, num_times)
+        table = comparison.finish()
+    finally:
+        comparison.abandon()
     for note in comparison.notes:
         notify(note)
     return table
 
 
-def _question(
+def _request(
     truth: xr.Dataset,
     opened: Mapping[str, xr.Dataset],
     factor: int | None,
     has_input: bool,
     names: Sequence[str] | None,
-    given: tuple[Mapping[str, tuple[float, float]], Mapping[str, Sequence[float]]],
+    by_variable: tuple[Mapping[str, tuple[float, float]], Mapping[str, Sequence[float]]],
 ) -> ScoringRequest:
-    """What is compared; `given` are ranges and thresholds by variable."""
+    """Describe what is compared; `by_variable` holds ranges and thresholds."""
     units = {str(name): str(field.attrs.get("units", "")) for name, field in truth.items()}
     return ScoringRequest(
-        variables=_variables(truth, *given),
+        variables=_variables(truth, *by_variable),
         factor=factor,
         num_members=check_ensembles(opened),
         has_input=has_input,
@@ -125,7 +133,7 @@ def _question(
 
 @contextmanager
 def _folder(out: str | Path | None) -> Iterator[Path]:
-    """The folder of the results; for a table alone one beside it, of which the table is taken when all is done."""
+    """The folder of the results; for a table alone a temporary one, from which the table is moved when it is complete."""
     path = Path(out) if out is not None else Path("scores")
     if path.suffix not in TABLES:
         if path.exists() and not path.is_dir():
@@ -137,7 +145,7 @@ def _folder(out: str | Path | None) -> Iterator[Path]:
     if path.is_dir():
         raise RunError(f"{path} is a folder; give another name for the table.")
     if not path.absolute().parent.is_dir():
-        raise RunError(f"{path}: its folder {path.parent} does not exist; make it first.")
+        raise RunError(f"{path}: its folder {path.parent} does not exist; create it first.")
     with TemporaryDirectory(prefix=f".{path.stem}.", dir=path.absolute().parent) as folder:
         yield Path(folder)
         (Path(folder) / f"scores{path.suffix}").replace(path)
@@ -159,29 +167,31 @@ def _open(
             "other names."
         )
     truth = open_source(reference, variables=variables)
-    given = {name: prediction, **baselines}
-    opened = {key: open_source(source, variables=variables) for key, source in given.items()}
+    sources = {name: prediction, **baselines}
+    opened = {key: open_source(source, variables=variables) for key, source in sources.items()}
     return align(truth, opened, shared_variables(truth, opened, variables, notify), notify)
 
 
 def _open_coarse(coarse: Source | None, truth: xr.Dataset, factor: int | None) -> xr.Dataset | None:
-    """The input on its own grid, if any, at the times that are compared."""
+    """The coarse input on its own grid, if any, at the times that are compared."""
     if factor is not None and factor < 2:
         raise ConfigError(f"factor is {factor}; expected fine cells per coarse cell along an axis, 2 or more.")
     if coarse is None:
         return None
     if factor is None:
-        raise ConfigError("coarse: to be agreed with, it needs factor (--factor): fine cells per coarse cell.")
+        raise ConfigError(
+            "coarse needs factor (--factor), the number of fine cells per coarse cell, to compute the scores of consistency."
+        )
     return align_coarse(open_source(coarse, variables=list(map(str, truth.data_vars))), truth, factor)
 
 
 def _variables(
     truth: xr.Dataset, ranges: Mapping[str, tuple[float, float]], thresholds: Mapping[str, Sequence[float]]
 ) -> tuple[Variable, ...]:
-    """What is scored, with what its scores are told."""
+    """Describe the variables that are scored."""
     names = [str(name) for name in truth.data_vars]
-    for option, given in (("range", ranges), ("threshold", thresholds)):
-        for name in given:
+    for option, by_variable in (("range", ranges), ("threshold", thresholds)):
+        for name in by_variable:
             if name not in names:
                 raise ConfigError(f"{option}: no variable {name!r} is scored.{nearest(name, names)}")
     return tuple(_describe(truth, name, ranges, thresholds) for name in names)
@@ -193,18 +203,18 @@ def _describe(
     ranges: Mapping[str, tuple[float, float]],
     thresholds: Mapping[str, Sequence[float]],
 ) -> Variable:
-    """Range and moments of the whole reference, streamed."""
+    """Compute range and moments of the whole reference, block by block."""
     field = truth[name].astype(np.float64)
     with dask.config.set(scheduler="synchronous"), np.errstate(invalid="ignore"):  # no value at all is refused below
-        found = xr.Dataset({key: getattr(field, key)() for key in ("min", "max", "mean", "std")}).compute()
-    low, high, mean, std = (float(found[key]) for key in ("min", "max", "mean", "std"))
+        moments = xr.Dataset({key: getattr(field, key)() for key in ("min", "max", "mean", "std")}).compute()
+    low, high, mean, std = (float(moments[key]) for key in ("min", "max", "mean", "std"))
     if not np.isfinite([low, high]).all():
         raise SourceError(f"reference: {name} holds no value at all, or an infinite one.")
     low, high = ranges.get(name, (low, high))
     if not (np.isfinite([low, high]).all() and low < high):
         raise SourceError(
             f"{name}: its range is {low:g} to {high:g}; expected a lower and a higher number. "
-            "Of a constant reference there is none: give a range, or leave the variable out."
+            "A constant reference has no range: give one, or leave the variable out."
         )
     return Variable(
         name, str(truth[name].attrs.get("units", "")) or "1", low, high, mean, std, tuple(thresholds.get(name, ()))
@@ -214,18 +224,18 @@ def _describe(
 def _blocks(
     opened: Mapping[str, xr.Dataset], truth: xr.Dataset, small: xr.Dataset | None, members: int
 ) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """Times a few at a time: how many are done, and what `Comparison.add` takes."""
+    """Read block after block: the number of times done, and the arguments of `Comparison.add`."""
     dims = spatial_dims(truth)
     cells = truth.sizes[dims[0]] * truth.sizes[dims[1]] * members
     for block in time_blocks(truth.sizes[TIME], cells, BLOCK_CELLS):
         at = {TIME: block}
         with dask.config.set(scheduler="synchronous"):
-            made = {
+            predictions = {
                 name: _values(_with_members(fields.isel(at)), (TIME, MEMBER, *dims)) for name, fields in opened.items()
             }
             true = _values(truth.isel(at), (TIME, *dims))
-            given = None if small is None else _values(small.isel(at), (TIME, *dims))
-        yield block.stop, (truth[TIME].isel(at), made, true, given)
+            coarse = None if small is None else _values(small.isel(at), (TIME, *dims))
+        yield block.stop, (truth[TIME].isel(at), predictions, true, coarse)
 
 
 def _with_members(fields: xr.Dataset) -> xr.Dataset:
@@ -233,5 +243,5 @@ def _with_members(fields: xr.Dataset) -> xr.Dataset:
 
 
 def _values(fields: xr.Dataset, dims: Sequence[str]) -> dict[str, np.ndarray]:
-    """Arrays by variable; chunks that several variables are made from are read once."""
+    """Arrays by variable; a chunk that belongs to several variables is read once."""
     return {str(name): field.values for name, field in fields.transpose(*dims).load().items()}

@@ -21,8 +21,8 @@ from subgrid.reporting.figures.interactive_lines import (
 from subgrid.reporting.figures.interactive_maps import LinkedMaps, linked_maps
 from subgrid.reporting.figures.interactive_points import Point, interactive_trade_off
 from subgrid.reporting.format_numbers import name_with_units
-from subgrid.reporting.score_names import DISTORTION, REALISM, title_of
-from subgrid.scores.registry import BASELINES, TRUTH
+from subgrid.reporting.score_names import title_of
+from subgrid.scores.registry import BASELINES, DISTORTION, REALISM, TRUTH
 
 VALIDATION_SCORES = {
     "valid_rmse": "validation RMSE (standard deviations)",

@@ -9,18 +9,9 @@ from dataclasses import dataclass, field
 from subgrid.reporting.format_numbers import format_interval, format_number, format_units
 from subgrid.reporting.score_columns import ABSENT, Column
 from subgrid.reporting.score_names import hint_of, meaning_of, title_of, variable_title
-from subgrid.scores.registry import ALL, BEST
+from subgrid.scores.registry import ALL, BEST, HEADLINE_SCORES
 
-RANKED = (
-    "rmse",
-    "psnr",
-    "ssim",
-    "log_spectral_distance",
-    "high_wavenumber_power_ratio",
-    "mae",
-    "histogram_overlap",
-    "crps",
-)
+RANKED = (*HEADLINE_SCORES, "high_wavenumber_power_ratio", "mae", "histogram_overlap", "crps")
 
 
 @dataclass(frozen=True)

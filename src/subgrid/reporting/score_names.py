@@ -1,4 +1,4 @@
-"""Scores in words: titles, which values are better, and the two scores that stand for distortion and realism."""
+"""Scores in words: titles, and which values are better."""
 
 from __future__ import annotations
 
@@ -6,18 +6,9 @@ import math
 import re
 
 from subgrid.errors import ConfigError
-from subgrid.scores import find_score
-from subgrid.scores.ensemble import ENSEMBLE_SCORES
-from subgrid.scores.field_sets import SET_SCORES
+from subgrid.scores.registry import describe_score
 
-DISTORTION, REALISM = "rmse", "log_spectral_distance"  # lower is better in both
 PUBLISHED = "published_"  # prefix of scores by the conventions of the published study
-_ERRORS = (
-    "consistency_rmse",
-    "consistency_mae",
-    "vector_rmse",
-    "direction_error",
-)  # best 0; computed by the evaluation
 _TITLES = {
     "ms_ssim": "MS-SSIM",
     "wasserstein": "Wasserstein distance",
@@ -44,11 +35,8 @@ def title_of(score: str) -> str:
 
 def meaning_of(score: str) -> tuple[float, bool | None]:
     """The best value, NaN where there is none, and whether higher is better (None: neither higher nor lower)."""
-    if score in _ERRORS:
-        return 0.0, False
-    known = SET_SCORES.get(score) or ENSEMBLE_SCORES.get(score)
     try:
-        known = known or find_score(score.removeprefix(PUBLISHED))
+        known = describe_score(score)
     except ConfigError:  # a score of the user's own
         return math.nan, None
     return known.best, known.higher_is_better

@@ -1,4 +1,4 @@
-"""Times that belong together: how many to draw at once, and where a series is broken."""
+"""Runs and blocks of times: how many neighbouring times to draw together, and where a series has gaps."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import itertools
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Float64
+from numpy.typing import ArrayLike
 
 from subgrid.errors import GridError, SourceError
-from subgrid.scores.checks import FloatArray
-
-IntArray = NDArray[np.intp]
+from subgrid.scores.checks import IntArray, Series, Statistics
 
 
 def block_length(series: ArrayLike, *, breaks: ArrayLike | None = None) -> int:
@@ -23,12 +22,12 @@ def block_length(series: ArrayLike, *, breaks: ArrayLike | None = None) -> int:
 
     both sums over positive and negative lags. M is twice the lag after which ``max(5, ceil(sqrt(log10 n)))``
     correlations in a row stay below ``2 sqrt(log10(n) / n)``. Rounded up, and held between 1 and
-    ``min(3 sqrt(n), n / 3)``; where the sum in D is not positive the upper bound is taken. Of a series with a
-    cycle that does not fade (hours of the day) the rule knows nothing: give a block of several cycles.
+    ``min(3 sqrt(n), n / 3)``; where the sum in D is not positive the upper bound is used. The rule does not apply to a series
+    with a cycle that does not fade (hours of the day): give a block of several cycles.
 
     Args:
         series: (time,), in order of time.
-        breaks: as for `intervals`; products across a break are left out of R(k).
+        breaks: as for `subgrid.scores.bootstrap.intervals`; products across a break are left out of R(k).
 
     Returns:
         Length in times; 1 for a constant series.
@@ -48,7 +47,7 @@ def block_length(series: ArrayLike, *, breaks: ArrayLike | None = None) -> int:
 
 
 def find_breaks(times: ArrayLike) -> IntArray:
-    """Find the times that begin a new run: those more than one and a half usual (median) steps after the last.
+    """Find the times that begin a new run: those more than one and a half median steps after the time before.
 
     Args:
         times: (time,), ascending: datetime64, or numbers in any unit.
@@ -67,17 +66,17 @@ def find_breaks(times: ArrayLike) -> IntArray:
         where = int(np.argmin(steps > 0)) + 1
         raise SourceError(
             f"time {where} is not after the time before it; intervals need times in ascending order. "
-            "Sort the times, and each one's parts with it."
+            "Sort the times, and the statistics with them."
         )
     return np.nonzero(steps > 1.5 * np.median(steps))[0] + 1 if len(steps) else np.empty(0, np.intp)
 
 
 def merge_times(times: ArrayLike, most: int) -> tuple[IntArray, IntArray, int]:
-    """Put neighbouring times together where a series is so long that not each of them is needed for an interval.
+    """Join neighbouring times to units where a series is so long that an interval does not need each of them.
 
     Args:
         times: (time,), as for `find_breaks`.
-        most: how many units there may be, about; a series of no more times is left as it is.
+        most: the number of units wanted, about; a series of no more times is left as it is.
 
     Returns:
         Positions at which a unit of neighbouring times begins, none of them across a break; the units that begin a new run
@@ -90,14 +89,14 @@ def merge_times(times: ArrayLike, most: int) -> tuple[IntArray, IntArray, int]:
     return np.concatenate(runs), np.cumsum([run.size for run in runs[:-1]], dtype=np.intp), size
 
 
-def check_statistics(parts: FloatArray, breaks: ArrayLike | None) -> tuple[FloatArray, IntArray]:
-    """Parts as float64, and the index at which each run begins."""
-    values = np.asarray(parts, np.float64)
+def check_statistics(statistics: ArrayLike, breaks: ArrayLike | None) -> tuple[Statistics, IntArray]:
+    """Convert statistics to float64, and find the index at which each run begins."""
+    values = np.asarray(statistics, np.float64)
     if values.ndim != 2 or 0 in values.shape:
-        raise GridError(f"parts have shape {values.shape}; expected (time, num_statistics) with at least one of each.")
+        raise GridError(f"statistics have shape {values.shape}; expected (time, statistic) with at least one of each.")
     if not np.isfinite(values).all():
         bad = int((~np.isfinite(values)).sum())
-        raise SourceError(f"{bad} of {values.size} parts are not finite; an interval of the rest would hide them.")
+        raise SourceError(f"{bad} of {values.size} statistics are not finite; an interval of the rest would hide them.")
     given = np.unique(np.asarray([] if breaks is None else breaks, np.intp))
     if given.size and not 0 <= given[0] <= given[-1] < len(values):
         raise GridError(
@@ -107,7 +106,7 @@ def check_statistics(parts: FloatArray, breaks: ArrayLike | None) -> tuple[Float
     return values, np.unique(np.append(given, 0))
 
 
-def automatic_length(series: FloatArray, starts: IntArray) -> int:
+def automatic_length(series: Series, starts: IntArray) -> int:
     """The rule of `block_length`, for a checked series (time,) with mean zero and the index at which each run begins."""
     num_times = len(series)
     longest = max(1, min(math.ceil(3 * math.sqrt(num_times)), num_times // 3))
@@ -128,7 +127,7 @@ def automatic_length(series: FloatArray, starts: IntArray) -> int:
     return int(np.clip(math.ceil(length), 1, longest))
 
 
-def autocovariance(series: FloatArray, starts: IntArray, num_lags: int) -> FloatArray:
+def autocovariance(series: Series, starts: IntArray, num_lags: int) -> Float64[np.ndarray, " {num_lags}+1"]:
     """Autocovariances at lags 0 to num_lags of a series with mean zero, pairs within a run only."""
     run = np.searchsorted(starts, np.arange(len(series)), side="right")
     later = (float((series[lag:] * series[:-lag])[run[lag:] == run[:-lag]].sum()) for lag in range(1, num_lags + 1))

@@ -1,19 +1,20 @@
-"""Intervals of scores over time, by a moving-block bootstrap of their parts.
+"""Intervals of scores over time, by a moving-block bootstrap of their statistics.
 
-Neighbouring times are alike, so a week of hourly fields says far less than 168 independent ones. Whole blocks
-of neighbouring times are therefore drawn with replacement, and the score is finished anew for each draw.
+Neighbouring times are similar, so a week of hourly fields holds far less information than 168 independent ones. Whole blocks
+of neighbouring times are therefore drawn with replacement, and the score is computed from the mean statistics of each draw.
 
-The blocks are windows of `block` times slid over each unbroken run of times, beginning before its first time
-and ending after its last, and cut to the run: every time lies in the same number of windows, none reaches
-across a break, and a run shorter than a block is one window. Blocks alone make intervals too narrow: with
-autocorrelation 0.8 and 100 times they cover 79 % where 95 % is promised. Three rules mend it:
+The blocks are windows of `block` times that slide over each unbroken run of times, beginning before its first time and
+ending after its last, and are cut to the run: every time lies in the same number of windows, none reaches across a break,
+and a run shorter than a block is one window. Blocks alone make intervals too narrow: with autocorrelation 0.8 and 100 times,
+95 % intervals hold the true value in 79 % of cases. Three rules correct this:
 
 1. Fewer blocks are drawn than fill the series, so that resamples vary as the score itself does. How many is
-   what an autoregressive series with the lag-one correlation of this one would need, exactly; the correlation
-   is corrected for its bias (Kendall 1954) and taken one standard error high, as too small is the worse mistake.
-2. Fewer again, so that the quantiles are Student's and not the normal's: the variance was estimated from few
-   blocks. The degrees of freedom are those of a mean of squares of overlapping windows, from their kurtosis.
-3. The percentiles are accelerated for skewness (Efron 1987), and the resamples shifted by their own bias.
+   what an autoregressive series with the lag-one correlation of this one needs, exactly; the correlation is corrected for
+   its bias (Kendall 1954) and increased by one standard error, because a value that is too small is the worse error.
+2. Still fewer, so that the quantiles are those of Student's distribution and not of the normal one: the variance was
+   estimated from few blocks. The degrees of freedom are those of a mean of squares of overlapping windows, from their
+   kurtosis.
+3. The percentiles are accelerated for skewness (Efron 1987), and the resamples are shifted by their own bias.
 """
 
 from __future__ import annotations
@@ -23,14 +24,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Float64, Num
+from numpy.typing import ArrayLike
 from scipy import sparse, stats
 
 from subgrid.errors import ConfigError, GridError
-from subgrid.scores.block_length import IntArray, autocovariance, automatic_length, check_statistics
-from subgrid.scores.checks import FloatArray
+from subgrid.scores.block_length import autocovariance, automatic_length, check_statistics
+from subgrid.scores.checks import IntArray, Means, Series, Statistics, Values
 
-Finish = Callable[[FloatArray], FloatArray]
+FromMeans = Callable[[Means], Values]
 
 MINIMUM_TIMES = 15
 _MINIMUM_DRAWS = 1.0
@@ -44,11 +46,11 @@ _CHUNK_DRAWS = 1 << 20
 
 @dataclass(frozen=True)
 class Interval:
-    """A score with the interval that its times allow.
+    """A score with its interval.
 
     Attributes:
         value: the score of all times.
-        lower: lower end, in the score's units; NaN where no interval can be given.
+        lower: lower end, in the units of the score; NaN where no interval can be computed.
         upper: upper end, likewise.
         block: length of the blocks, in times; 0 where none were drawn.
         reason: why there is no interval, or None.
@@ -62,23 +64,23 @@ class Interval:
 
     @property
     def significant(self) -> bool | None:
-        """Of a difference: whether the interval leaves 0 out; None where there is none."""
+        """Of a difference: whether the interval excludes 0; None where there is no interval."""
         return None if math.isnan(self.lower) else not self.lower <= 0 <= self.upper
 
 
 @dataclass(frozen=True)
 class _Windows:
-    """The blocks to draw from: what each sums to, and of how many times."""
+    """The blocks to draw from: the sums of each, and its number of times."""
 
-    sums: FloatArray  # (num_windows, num_statistics), deviations from the mean
-    influence: FloatArray  # (num_windows,)
-    times: FloatArray  # (num_windows,)
-    rounding: FloatArray  # (num_statistics,), below which a mean is 0
+    sums: Float64[np.ndarray, "window statistic"]  # deviations from the mean
+    influence: Float64[np.ndarray, " window"]
+    times: Float64[np.ndarray, " window"]
+    rounding: Float64[np.ndarray, " statistic"]  # below it a mean is 0
 
 
 def intervals(
-    parts: FloatArray,
-    finish: Finish,
+    statistics: ArrayLike,
+    from_means: FromMeans,
     *,
     level: float = 0.95,
     block: int | None = None,
@@ -86,70 +88,82 @@ def intervals(
     seed: int = 0,
     breaks: ArrayLike | None = None,
 ) -> Interval:
-    """Give a score with a confidence interval.
+    """Compute a score with a confidence interval.
 
-    The same parts, finish and seed give the same interval. In simulations with autocorrelation 0, 0.5 and 0.8
-    and 100 to 400 times a 95 % interval covers 90 to 98 %; docs/verification.md has the table.
+    The same arguments give the same interval. In simulations with autocorrelation 0, 0.5 and 0.8 and 100 to 400 times, a 95 %
+    interval covers 90 to 98 %; docs/verification.md has the table.
 
     Args:
-        parts: (time, num_statistics), in order of time.
-        finish: mean parts (..., num_statistics) to scores (...).
-        level: the share of such intervals that should hold the truth, between 0 and 1.
-        block: length of the blocks, in times; None takes `block_length` of the score's influence values.
-        num_resamples: how often to draw, 100 or more.
-        seed: of the draws.
-        breaks: indices of the times that begin a new run after a gap, as `subgrid.scores.block_length.find_breaks` gives them.
+        statistics: (time, statistic), in order of time.
+        from_means: the function of mean statistics of the score.
+        level: the share of such intervals that should hold the true value, between 0 and 1.
+        block: length of the blocks, in times; None estimates it by `block_length` of the influence values of the score.
+        num_resamples: number of resamples, 100 or more.
+        seed: of the resamples.
+        breaks: indices of the times that begin a new run after a gap, as `subgrid.scores.block_length.find_breaks` finds
+            them.
 
     Returns:
-        The interval. Without one, and a reason, where the times are fewer than 15 or too persistent, or the
-        score is not finite.
+        The interval. Without ends and with a reason where there are fewer than 15 times, where the times are too similar, or
+        where the score is not finite.
 
     Raises:
         ConfigError: a level, block or number of resamples that cannot be used.
-        GridError: parts that are not (time, num_statistics) with at least one of each; breaks outside them.
-        SourceError: parts that are not finite.
+        GridError: statistics that are not (time, statistic) with at least one of each; breaks outside them.
+        SourceError: statistics that are not finite.
 
     References:
-        Kuensch (1989), Annals of Statistics 17, 1217-1241, doi:10.1214/aos/1176347265 (blocks). Efron (1987),
-        Journal of the American Statistical Association 82, 171-185, doi:10.1080/01621459.1987.10478410
-        (acceleration). Kendall (1954), Biometrika 41, 403-404, doi:10.1093/biomet/41.3-4.403 (bias of the
-        lag-one correlation).
+        Kuensch (1989), Annals of Statistics 17, 1217-1241, doi:10.1214/aos/1176347265 (blocks). Efron (1987), Journal of the
+        American Statistical Association 82, 171-185, doi:10.1080/01621459.1987.10478410 (acceleration). Kendall (1954),
+        Biometrika 41, 403-404, doi:10.1093/biomet/41.3-4.403 (bias of the lag-one correlation).
     """
-    values, starts = check_statistics(parts, breaks)
+    values, starts = check_statistics(statistics, breaks)
     check_options(level, block, num_resamples, len(values))
     with np.errstate(all="ignore"):
-        mean = values.mean(axis=0)
-        value = float(finish(mean))
-        none = Interval(value, math.nan, math.nan, 0)
-        if len(values) < MINIMUM_TIMES:
-            return replace(none, reason=f"{len(values)} times; an interval takes {MINIMUM_TIMES} or more")
-        # A constant part leaves zero here and not rounding.
-        deviations = np.where(np.ptp(values, axis=0) == 0, 0.0, values - mean)
-        influence = _influence(deviations, mean, finish)
-        if not (math.isfinite(value) and np.isfinite(influence).all()):
-            return replace(none, reason="the score is not finite for all times or without one of them")
-        length = automatic_length(influence, starts) if block is None else block
+        return _interval(values, starts, from_means, level, block, (num_resamples, seed))
+
+
+def _interval(
+    values: Statistics,
+    starts: IntArray,
+    from_means: FromMeans,
+    level: float,
+    block: int | None,
+    resampling: tuple[int, int],
+) -> Interval:
+    """Compute the interval of checked statistics; `resampling` is the number of resamples and the seed."""
+    mean = values.mean(axis=0)
+    value = float(from_means(mean))
+    none = Interval(value, math.nan, math.nan, 0)
+    if len(values) < MINIMUM_TIMES:
+        return replace(none, reason=f"{len(values)} times; an interval needs {MINIMUM_TIMES} or more")
+    # A constant statistic leaves zero here and not rounding.
+    deviations = np.where(np.ptp(values, axis=0) == 0, 0.0, values - mean)
+    influence = _influence(deviations, mean, from_means)
+    if not (math.isfinite(value) and np.isfinite(influence).all()):
+        return replace(none, reason="the score is not finite for all times or without one of them")
+    length = automatic_length(influence, starts) if block is None else block
+    windows = _windows(values, deviations, influence, starts, length)
+    tail = _student(windows, len(values), level)
+    num_draws = _num_draws(windows, influence, starts) / tail**2
+    while num_draws < _FEWEST_DRAWS and length > 1 and block is None:
+        # Shorter blocks, of which more are drawn: the spread stays, and the resamples differ.
+        length = (length + 1) // 2
         windows = _windows(values, deviations, influence, starts, length)
-        tail = _student(windows, len(values), level)
         num_draws = _num_draws(windows, influence, starts) / tail**2
-        while num_draws < _FEWEST_DRAWS and length > 1 and block is None:
-            # Shorter blocks, of which more are drawn: the spread stays, and the resamples differ.
-            length = (length + 1) // 2
-            windows = _windows(values, deviations, influence, starts, length)
-            num_draws = _num_draws(windows, influence, starts) / tail**2
-        if num_draws < _MINIMUM_DRAWS:
-            return replace(none, reason="the times are too persistent: together they hold less than one block")
-        scores = _resample(windows, mean, finish, num_draws, num_resamples, seed)
-        if not np.isfinite(scores).all():
-            return replace(none, reason="the score is not finite for some of the resampled times")
+    if num_draws < _MINIMUM_DRAWS:
+        return replace(none, reason="autocorrelation leaves too few independent times: less than one block")
+    scores = _resample(windows, mean, from_means, num_draws, *resampling)
+    if not np.isfinite(scores).all():
+        return replace(none, reason="the score is not finite for some of the resampled times")
     lower, upper = np.quantile(scores, _percentiles(windows.influence, num_draws, level)) - np.mean(scores - value)
     return Interval(value, min(float(lower), value), max(float(upper), value), length)
 
 
 def paired(
-    statistics_a: FloatArray,
-    statistics_b: FloatArray,
-    finish: Finish,
+    statistics_a: ArrayLike,
+    statistics_b: ArrayLike,
+    from_means: FromMeans,
     *,
     best: float | None = None,
     level: float = 0.95,
@@ -158,54 +172,43 @@ def paired(
     seed: int = 0,
     breaks: ArrayLike | None = None,
 ) -> Interval:
-    """Give the difference of two systems' scores, a minus b, with a confidence interval.
+    """Compute the difference of the scores of two systems, a minus b, with a confidence interval.
 
-    Both are drawn with the same blocks, so that hard and easy times cancel: two systems may be told apart
-    although their own intervals overlap. Where the interval holds 0 they cannot be told apart.
+    Both are drawn with the same blocks, so that hard and easy times cancel: the difference can be significant although the
+    intervals of the two scores overlap. Where its interval includes 0 it is not significant.
 
     Args:
-        statistics_a: of the one system, (time, num_statistics), in order of time.
+        statistics_a: of one system, (time, statistic), in order of time.
         statistics_b: of the other, at the same times.
-        finish: mean parts (..., num_statistics) to scores (...).
-        best: the score of a perfect prediction; then the difference is that of the distances from it, ``|a -
-            best| - |b - best|``, below 0 where a is better. None takes the scores as they are.
-        level: as for `intervals`.
-        block: as for `intervals`.
-        num_resamples: as for `intervals`.
-        seed: as for `intervals`.
-        breaks: as for `intervals`.
-
-    Returns:
-        The interval of the difference, in the score's units.
+        from_means: the function of mean statistics of the score.
+        best: the score of a perfect prediction; then the difference is that of the distances from it, ``|a - best| - |b -
+            best|``, below 0 where a is better. None compares the scores as they are.
+        level: this and the following as for `intervals`, which also raises the errors for them.
+        block: see `intervals`.
+        num_resamples: see `intervals`.
+        seed: see `intervals`.
+        breaks: see `intervals`.
 
     Raises:
-        ConfigError: as `intervals`.
-        GridError: as `intervals`, and two systems whose parts differ in shape.
-        SourceError: as `intervals`.
+        GridError: statistics of different shapes.
     """
     if np.shape(statistics_a) != np.shape(statistics_b):
         raise GridError(
-            f"parts of the two systems have shapes {np.shape(statistics_a)} and {np.shape(statistics_b)}; expected the same "
-            "(time, num_statistics). Score both on the same times."
+            f"statistics of the two systems have shapes {np.shape(statistics_a)} and {np.shape(statistics_b)}; expected the "
+            "same (time, statistic). Score both at the same times."
         )
 
-    def difference(mean: FloatArray) -> FloatArray:
-        num_statistics = mean.shape[-1] // 2
-        a, b = finish(mean[..., :num_statistics]), finish(mean[..., num_statistics:])
-        return a - b if best is None else np.abs(a - best) - np.abs(b - best)
+    def difference(mean: Means) -> Values:
+        half = mean.shape[-1] // 2
+        a, b = from_means(mean[..., :half]), from_means(mean[..., half:])
+        return np.asarray(a - b if best is None else np.abs(a - best) - np.abs(b - best), np.float64)
 
     both = np.concatenate([np.asarray(statistics_a, np.float64), np.asarray(statistics_b, np.float64)], axis=-1)
     return intervals(both, difference, level=level, block=block, num_resamples=num_resamples, seed=seed, breaks=breaks)
 
 
 def check_options(level: float, block: int | None, num_resamples: int, num_times: int) -> None:
-    """Refuse options of `intervals` that cannot be used; parts are not needed to tell.
-
-    Args:
-        level: as for `intervals`.
-        block: as for `intervals`.
-        num_resamples: as for `intervals`.
-        num_times: how many there are.
+    """Refuse options of `intervals` that cannot be used for a number of times.
 
     Raises:
         ConfigError: a level, block or number of resamples that cannot be used.
@@ -222,21 +225,21 @@ def check_options(level: float, block: int | None, num_resamples: int, num_times
         )
 
 
-def _influence(deviations: FloatArray, mean: FloatArray, finish: Finish) -> FloatArray:
-    """How much each time moves the score: the score with that time counted once more, less the score, times n + 1.
+def _influence(deviations: Statistics, mean: Means, from_means: FromMeans) -> Series:
+    """Influence of each time on the score: the score with that time counted twice, minus the score, times n + 1.
 
-    A mean of parts stays a possible mean that way, where a gradient's step could leave them (a negative square).
+    This way the mean of the statistics stays a possible one, whereas a step along a gradient could leave their range (a
+    negative square).
     """
     weight = len(deviations) + 1
-    moved = finish(mean + deviations / weight) - finish(mean)
+    moved = from_means(mean + deviations / weight) - from_means(mean)
     return np.asarray((moved - moved.mean()) * weight, np.float64)
 
 
-def _windows(
-    values: FloatArray, deviations: FloatArray, influence: FloatArray, starts: IntArray, length: int
-) -> _Windows:
+def _windows(values: Statistics, deviations: Statistics, influence: Series, starts: IntArray, length: int) -> _Windows:
+    """All windows of a length over the runs that begin at `starts`."""
     num_times, num_statistics = deviations.shape
-    running = np.zeros((num_times + 1, num_statistics + 1))  # in place: of ten years of hours a copy is large
+    running = np.zeros((num_times + 1, num_statistics + 1))  # in place: a copy of ten years of hours is large
     np.cumsum(deviations, axis=0, out=running[1:, :-1])
     np.cumsum(influence, out=running[1:, -1])
     begins, ends = [], []
@@ -249,8 +252,8 @@ def _windows(
     return _Windows(sums[:, :-1], sums[:, -1], (end - begin).astype(np.float64), _ROUNDING * np.abs(values).max(axis=0))
 
 
-def _num_draws(windows: _Windows, influence: FloatArray, starts: IntArray) -> float:
-    """How many windows vary as the score does: rule 1 of the module."""
+def _num_draws(windows: _Windows, influence: Series, starts: IntArray) -> float:
+    """Number of windows whose mean varies as the score does: rule 1 of the module."""
     num_times, times = len(influence), windows.times
     correlation = _persistence(influence, starts)
     runs = np.diff(np.append(starts, num_times))
@@ -269,26 +272,26 @@ def _student(windows: _Windows, num_times: int, level: float) -> float:
     return float(stats.t.ppf(tail, freedom) / stats.norm.ppf(tail))
 
 
-def _persistence(influence: FloatArray, starts: IntArray) -> float:
-    """Lag-one correlation, corrected for bias and taken one standard error high, between 0 and 0.97."""
+def _persistence(influence: Series, starts: IntArray) -> float:
+    """Lag-one correlation, corrected for bias and increased by one standard error, between 0 and 0.97."""
     zero, one = autocovariance(influence, starts, 1)
-    found = one / zero if zero > 0 else 0.0
+    correlation = one / zero if zero > 0 else 0.0
     num_times = len(influence)
-    unbiased = min(found + (1 + 3 * found) / num_times, 1.0)
+    unbiased = min(correlation + (1 + 3 * correlation) / num_times, 1.0)
     return float(np.clip(unbiased + math.sqrt((1 - unbiased**2) / num_times), 0.0, _MAXIMUM_CORRELATION))
 
 
-def _inflation(correlation: float, num_times: NDArray[np.floating | np.integer]) -> FloatArray:
-    """Variance of the mean of num_times values of an AR(1) series, over that of as many independent ones."""
+def _inflation(correlation: float, num_times: Num[np.ndarray, " runs"]) -> Float64[np.ndarray, " runs"]:
+    """Variance of the mean of num_times values of an AR(1) series, divided by that of as many independent ones."""
     rest = 1 - correlation
     edge = 2 * correlation * (1 - correlation**num_times) / (num_times * rest**2)
     return np.asarray((1 + correlation) / rest - edge, np.float64)
 
 
 def _resample(
-    windows: _Windows, mean: FloatArray, finish: Finish, num_draws: float, num_resamples: int, seed: int
-) -> FloatArray:
-    """Scores of drawn windows, (num_resamples,)."""
+    windows: _Windows, mean: Means, from_means: FromMeans, num_draws: float, num_resamples: int, seed: int
+) -> Float64[np.ndarray, " resample"]:
+    """Scores of resampled windows."""
     weights = _draw_weights(num_draws)
     rng = np.random.default_rng(seed)
     scores = []
@@ -299,14 +302,14 @@ def _resample(
         ends = np.arange(num_rows + 1) * len(weights)
         counts = sparse.csr_array((np.tile(weights, num_rows), drawn, ends), shape=(num_rows, len(windows.times)))
         means = mean + (counts @ windows.sums) / (counts @ windows.times)[:, None]
-        # What is left of a part that is 0 at all the drawn times; a quotient would make it huge.
+        # The rest of a statistic that is 0 at all the drawn times; a quotient would make it huge.
         means[np.abs(means) < windows.rounding] = 0.0
-        scores.append(finish(means))
+        scores.append(from_means(means))
     return np.concatenate(scores)
 
 
-def _draw_weights(num_draws: float) -> FloatArray:
-    """Whole draws and one of less weight, such that the variance of their mean is 1 / num_draws of one draw's."""
+def _draw_weights(num_draws: float) -> Float64[np.ndarray, " draw"]:
+    """Whole draws and one of less weight, so that the variance of their mean is 1 / num_draws of that of one draw."""
     whole = math.floor(num_draws)
     # The root of (num_draws - 1) w^2 - 2 whole w + whole (num_draws - whole) = 0 that is below 1.
     rest = whole * (num_draws - whole)
@@ -314,7 +317,9 @@ def _draw_weights(num_draws: float) -> FloatArray:
     return np.append(np.ones(whole), last)
 
 
-def _percentiles(influence: FloatArray, num_draws: float, level: float) -> FloatArray:
+def _percentiles(
+    influence: Float64[np.ndarray, " window"], num_draws: float, level: float
+) -> Float64[np.ndarray, " 2"]:
     """Accelerated percentiles: rule 3 of the module."""
     spread = float(np.mean(influence**2))
     skewness = float(np.mean(influence**3)) / spread**1.5 if spread > 0 else 0.0

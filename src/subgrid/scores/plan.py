@@ -1,53 +1,52 @@
-"""What is scored of a comparison: each variable, the wind that two of them make, the ensemble, the agreement with the input.
+"""What is scored in a comparison: each variable, the wind of two of them, the ensemble, the consistency with the input.
 
-A task is one score of one quantity. The tasks of a comparison are listed once; every block of times then runs through them.
+A job is one score of one quantity. The jobs of a comparison are listed once, from the registry; every block of times then
+runs through them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Int
 from numpy.typing import NDArray
 
 from subgrid.errors import ConfigError, nearest
-from subgrid.scores import ensemble, wind
-from subgrid.scores.checks import FloatArray
-from subgrid.scores.consistency import consistency_absolute_statistics, consistency_squared_statistics
-from subgrid.scores.registry import SCORES, canonical_name, find_score
-from subgrid.scores.score import Score, only_statistic, root
+from subgrid.scores import wind
+from subgrid.scores.checks import Statistics
+from subgrid.scores.registry import (
+    CONSISTENCY_SCORES,
+    ENSEMBLE_SCORES,
+    REGISTRY,
+    SCORES,
+    WIND_SCORES,
+    canonical_name,
+    find_score,
+    is_of_family,
+)
+from subgrid.scores.score import NEEDS, Score
 
 Array = NDArray[Any]
 Members = Mapping[str, Array]  # variable to (time, member, y, x)
 Truth = Mapping[str, Array]  # variable to (time, y, x)
+Compute = Callable[[Members, Truth, Truth], Statistics]  # of prediction, truth and coarse input
 
-# A mean of members is smooth whatever they are: these ask for texture or values, and are taken of each member and averaged.
-OF_MEMBERS = ("high_wavenumber_power_ratio", "log_spectral_distance", "histogram_overlap", "wasserstein")
-OF_MEMBERS_FAMILIES = ("gradient_magnitude", "quantile_error")
-FAMILIES = ("fss_", "quantile_error_")
-ENSEMBLE = ("crps", "crps_fair", "spread", "skill", "spread_skill_ratio", "rank_histogram_flatness")
 FLOWS = {"divergence": "s-1", "vorticity": "s-1"}
 SPEED_SCORES = ("rmse", "mae", "bias", "wasserstein", "quantile_error_0.99")
 FLOW_SCORES = ("log_spectral_distance", "high_wavenumber_power_ratio")
+LEAST_FLOW_CELLS = 4
 FSS_WINDOWS = (1, 5, 17)
 DEVIATIONS = (1.0, 2.0)  # default FSS thresholds, in standard deviations above the mean of the truth
-_WITH_FACTOR = "the factor (fine cells per coarse cell)"
-_WITH_INPUT = "the coarse input and the factor"
-WHAT_IT_TAKES = {
-    "high_wavenumber_power_ratio": _WITH_FACTOR,
-    **dict.fromkeys(("consistency_rmse", "consistency_mae"), _WITH_INPUT),
-    **dict.fromkeys(("vector_rmse", "direction_error"), "both components of a wind in m s-1"),
-    **dict.fromkeys(ENSEMBLE, "members along realization"),
-}
 
 
 @dataclass(frozen=True)
 class Variable:
-    """One variable and what its scores are told.
+    """A variable and what its scores need to know about it.
 
     Attributes:
         name: of the variable.
@@ -55,7 +54,7 @@ class Variable:
         low: minimum of the training truth, or of the whole reference.
         high: maximum of the same.
         mean: of the same.
-        std: of the same.
+        std: standard deviation of the same.
         thresholds: of the fractions skill score, in the variable's units; by default mean + 1 and mean + 2 std, rounded.
     """
 
@@ -81,46 +80,51 @@ class Variable:
 
 
 @dataclass(frozen=True)
-class Area:
+class Region:
     """A part of the grid, or all of it.
 
     Attributes:
         name: such as `all` or `tropics`.
         rows: indices of its rows.
         columns: indices of its columns.
-        weights: relative cell areas (y,) or (y, x) of its cells; None where all count the same.
+        weights: relative areas (y,) or (y, x) of its cells; None where all have the same weight.
         y: coordinate of its rows: degrees north, or metres; None where unknown.
         x: coordinate of its columns.
         geometry: `sphere` for degrees, `plane` for metres, None where neither is known.
-        periodic_x: its columns close the circle.
+        periodic_x: whether its columns close around the globe.
     """
 
     name: str
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
-    weights: FloatArray | None = None
-    y: FloatArray | None = None
-    x: FloatArray | None = None
+    rows: Int[np.ndarray, " y"]
+    columns: Int[np.ndarray, " x"]
+    weights: Array | None = None
+    y: Array | None = None
+    x: Array | None = None
     geometry: Literal["sphere", "plane"] | None = None
     periodic_x: bool = False
 
-    def cut(self, fields: Array) -> Array:
-        """The area's cells of fields (..., y, x)."""
+    def select(self, fields: Array) -> Array:
+        """The region's cells of fields (..., y, x)."""
         cells: Array = fields[..., self.rows[:, None], self.columns]
         return cells
+
+    @property
+    def has_flow(self) -> bool:
+        """Whether divergence and vorticity, and their spectra, can be computed."""
+        return self.geometry is not None and min(self.rows.size, self.columns.size) >= LEAST_FLOW_CELLS
 
 
 @dataclass(frozen=True)
 class ScoringRequest:
-    """What is compared, beside the grid.
+    """What is compared, apart from the grid.
 
     Attributes:
         variables: to be scored.
         factor: fine cells per coarse cell; None where there are no coarse cells.
         num_members: members of the largest ensemble among the systems; 1 for single fields.
-        has_input: whether the coarse input is there to be agreed with.
+        has_input: whether the coarse input is given, for the scores of consistency.
         winds: eastward and northward component among the variables, if any.
-        names: the scores to take, also of families (``fss_10_w5``); None takes all that can be taken.
+        names: the scores to compute, also of families (``fss_10_w5``); None for all that can be computed.
     """
 
     variables: tuple[Variable, ...]
@@ -136,90 +140,84 @@ class ScoreJob:
     """One score of one quantity.
 
     Attributes:
-        variable: what it is of, also of what is derived: `wind`, `wind_speed`, `divergence`, `vorticity`.
+        variable: a variable, or a derived quantity: `wind`, `wind_speed`, `divergence`, `vorticity`.
         units: of the score.
-        score: name, finish, best value, convention.
-        said: the convention with its options.
-        compute: (members, truth, input) to parts (time, num_statistics).
-        needs_input: left out where the area is not the whole grid.
+        score: its registry entry.
+        convention: of the score, with the options it is computed with.
+        compute: (members, truth, input) to statistics.
     """
 
     variable: str
     units: str
     score: Score
-    said: str
-    compute: Callable[[Members, Truth, Truth], FloatArray] = field(repr=False)
-    needs_input: bool = False
+    convention: str
+    compute: Compute = field(repr=False)
 
 
-def list_jobs(question: ScoringRequest, area: Area) -> list[ScoreJob]:
-    """All tasks of a comparison in an area.
+def list_jobs(request: ScoringRequest, region: Region) -> list[ScoreJob]:
+    """List all jobs of a comparison in a region.
 
     Raises:
-        ConfigError: a score that is asked for and unknown, or cannot be taken here.
+        ConfigError: a score that is asked for and unknown, or that cannot be computed here.
     """
-    asked = None if question.names is None else [canonical_name(name) for name in question.names]
-    tasks: list[ScoreJob] = []
-    for variable in question.variables:
-        tasks += _of_fields(variable, variable.units, _names_for(variable, asked or ()), question, area)
-        if question.num_members > 1:
-            tasks += _of_ensemble(variable, area)
-        if question.has_input and question.factor is not None:
-            tasks += _of_input(variable, question.factor, area)
-    if question.winds is not None:
-        tasks += _of_wind(question, area)
-    return tasks if asked is None else _chosen(tasks, asked)
+    asked = None if request.names is None else [canonical_name(name) for name in request.names]
+    jobs: list[ScoreJob] = []
+    for variable in request.variables:
+        jobs += _field_jobs(variable, _names_for(variable, asked or ()), request, region)
+        if request.num_members > 1:
+            jobs += _jobs(variable.name, variable.units, ENSEMBLE_SCORES.values(), _of_members, variable.name, region)
+        if request.has_input and request.factor is not None:
+            jobs += _consistency_jobs(variable, request.factor, region)
+    if request.winds is not None:
+        jobs += _wind_jobs(request.winds, request, region)
+    return jobs if asked is None else _choose(jobs, asked)
 
 
-def _chosen(tasks: list[ScoreJob], names: Iterable[str]) -> list[ScoreJob]:
-    """The tasks of the scores that are asked for."""
-    known = {task.score.name for task in tasks}
+def _choose(jobs: Sequence[ScoreJob], names: Iterable[str]) -> list[ScoreJob]:
+    """The jobs of the scores that are asked for."""
+    known = {job.score.name for job in jobs}
     for name in names:
-        if name in WHAT_IT_TAKES and name not in known:
-            raise ConfigError(f"the score {name} takes {WHAT_IT_TAKES[name]}; give it, or leave the score out.")
+        need = REGISTRY[name].needs if name in REGISTRY else None
+        if need is not None and name not in known:
+            raise ConfigError(f"the score {name} needs {NEEDS[need]}; give it, or leave the score out.")
         if name not in known:
             raise ConfigError(f"no score here is called {name!r}.{nearest(name, known)}")
-    return [task for task in tasks if task.score.name in set(names)]
+    return [job for job in jobs if job.score.name in set(names)]
 
 
 def _names_for(variable: Variable, asked: Iterable[str]) -> list[str]:
-    """All scores of a field, with the fractions skill score at the variable's thresholds, and members of families asked for."""
+    """All scores of a field, the fractions skill score at the variable's thresholds, and those asked for of families."""
     fss = [f"fss_{threshold:.15g}_w{window}" for threshold in variable.fss_thresholds for window in FSS_WINDOWS]
-    families = [name for name in asked if name.startswith(FAMILIES)]
-    return list(dict.fromkeys([*SCORES, *fss, *families]))
+    return list(dict.fromkeys([*SCORES, *fss, *filter(is_of_family, asked)]))
 
 
-def _of_fields(
-    variable: Variable, units: str, names: Iterable[str], question: ScoringRequest, area: Area
-) -> list[ScoreJob]:
-    """Scores of single fields; of an ensemble its mean, or each member where the score asks for texture or values."""
-    given: dict[str, Any] = {
+def _field_jobs(variable: Variable, names: Iterable[str], request: ScoringRequest, region: Region) -> list[ScoreJob]:
+    """Scores of single fields; of an ensemble its mean, or each member where the score is of texture or values."""
+    options: dict[str, Any] = {
         "data_range": variable.data_range,
-        "factor": question.factor,
-        "weights": area.weights,
+        "factor": request.factor,
+        "weights": region.weights,
         "low": variable.low,
         "high": variable.high,
-        "periodic_x": area.periodic_x,
+        "periodic_x": region.periodic_x,
     }
-    out = []
-    for name in names:
-        score = find_score(name)
-        if "factor" in score.options and question.factor is None:
+    jobs = []
+    for score in map(find_score, names):
+        if "factor" in score.options and request.factor is None:
             continue
-        options: dict[str, Any] = {option: given[option] for option in score.options}
-        each = name in OF_MEMBERS or name.startswith(OF_MEMBERS_FAMILIES)
-        compute = partial(_each_member if each else _mean_of_members, score, options, variable.name)
-        said = score.describe(**given)
-        if question.num_members > 1:
-            said += "; of each member, averaged" if each else "; of the ensemble's mean"
-        out.append(ScoreJob(variable.name, score.units_for(units), score, said, compute))
-    return out
+        own: dict[str, Any] = {option: options[option] for option in score.options}
+        compute = partial(_of_each_member if score.each_member else _of_mean, score, own, variable.name)
+        convention = score.describe(**options)
+        if request.num_members > 1:
+            convention += "; of each member, averaged" if score.each_member else "; of the ensemble's mean"
+        jobs.append(ScoreJob(variable.name, score.units_for(variable.units), score, convention, compute))
+    return jobs
 
 
-def _mean_of_members(
-    score: Score, options: Mapping[str, Any], name: str, made: Members, truth: Truth, _: Truth
-) -> FloatArray:
-    return score.statistics(_mean(made[name]), truth[name], **options)
+def _of_mean(
+    score: Score, options: Mapping[str, Any], name: str, members: Members, truth: Truth, _: Truth
+) -> Statistics:
+    return score.statistics(_mean(members[name]), truth[name], **options)
 
 
 def _mean(members: Array) -> Array:
@@ -228,131 +226,89 @@ def _mean(members: Array) -> Array:
     return mean
 
 
-def _each_member(
-    score: Score, options: Mapping[str, Any], name: str, made: Members, truth: Truth, _: Truth
-) -> FloatArray:
-    members = made[name]
-    parts = [score.statistics(members[:, m], truth[name], **options) for m in range(members.shape[1])]
-    return parts[0] if len(parts) == 1 else np.mean(parts, axis=0)
+def _of_each_member(
+    score: Score, options: Mapping[str, Any], name: str, members: Members, truth: Truth, _: Truth
+) -> Statistics:
+    fields = members[name]
+    statistics = [score.statistics(fields[:, m], truth[name], **options) for m in range(fields.shape[1])]
+    return statistics[0] if len(statistics) == 1 else np.mean(statistics, axis=0)
 
 
-def _of_ensemble(variable: Variable, area: Area) -> list[ScoreJob]:
-    """CRPS, spread, skill, ranks."""
-
-    def compute(score: Score, made: Members, truth: Truth, _: Truth) -> FloatArray:
-        return score.statistics(made[variable.name], truth[variable.name], weights=area.weights)
-
+def _jobs(
+    variable: str, units: str, scores: Iterable[Score], compute: Callable[..., Statistics], names: Any, region: Region
+) -> list[ScoreJob]:
+    """Jobs of scores whose one option is the weights; `names` are the variables that `compute` takes."""
     return [
-        ScoreJob(variable.name, score.units_for(variable.units), score, _describe(score, area), partial(compute, score))
-        for score in ensemble.ENSEMBLE_SCORES.values()
-    ]
-
-
-def _describe(score: Score, area: Area) -> str:
-    return score.describe(data_range=1.0, factor=None, weights=area.weights)
-
-
-def _of_input(variable: Variable, factor: int, area: Area) -> list[ScoreJob]:
-    """Agreement of the coarsened prediction with its input."""
-    about = f"the prediction, averaged over {factor} x {factor} cells by area, minus its coarse input"
-    kinds = (
-        Score(
-            "consistency_rmse",
-            consistency_squared_statistics,
-            root,
-            "field",
-            0.0,
-            False,
-            f"Root mean square of {about}",
-        ),
-        Score(
-            "consistency_mae",
-            consistency_absolute_statistics,
-            only_statistic,
-            "field",
-            0.0,
-            False,
-            f"Mean absolute value of {about}",
-        ),
-    )
-
-    def compute(score: Score, made: Members, _: Truth, coarse: Truth) -> FloatArray:
-        members, given = made[variable.name], coarse[variable.name]
-        parts = [
-            score.statistics(members[:, m], given, factor=factor, weights=area.weights) for m in range(members.shape[1])
-        ]
-        return np.asarray(np.mean(parts, axis=0), dtype=np.float64)
-
-    return [
-        ScoreJob(variable.name, variable.units, score, score.convention, partial(compute, score), needs_input=True)
-        for score in kinds
-    ]
-
-
-def _of_wind(question: ScoringRequest, area: Area) -> list[ScoreJob]:
-    """Vector error and direction of the ensemble's mean wind; scores of speed, divergence and vorticity."""
-    assert question.winds is not None  # asked for only then
-    u, v = question.winds
-    by_name = {variable.name: variable for variable in question.variables}
-    units = by_name[u].units
-    most = [max(abs(by_name[name].low), abs(by_name[name].high)) for name in (u, v)]
-    strongest = float(np.hypot(most[0], most[1]))
-    kinds = (
-        Score(
-            "vector_rmse", wind.vector_error_statistics, root, "field", 0.0, False,
-            "Root mean square length of the error vector",
-        ),
-        Score(
-            "direction_error", wind.direction_error_statistics, wind.direction_error, "1", 0.0, False,
-            f"Mean angle between predicted and true direction where the true wind exceeds 1 {units}",
-        ),
-    )  # fmt: skip
-
-    def compute(score: Score, made: Members, truth: Truth, _: Truth) -> FloatArray:
-        means = [_mean(made[name]) for name in (u, v)]
-        return score.statistics(*means, truth[u], truth[v], weights=area.weights)
-
-    tasks = [
         ScoreJob(
-            "wind",
-            "degrees" if score.name == "direction_error" else units,
+            variable,
+            score.units_for(units),
             score,
-            score.convention,
-            partial(compute, score),
+            score.describe(weights=region.weights),
+            partial(compute, score, names, region.weights),
         )
-        for score in kinds
+        for score in scores
     ]
+
+
+def _of_members(score: Score, name: str, weights: Array | None, members: Members, truth: Truth, _: Truth) -> Statistics:
+    return score.statistics(members[name], truth[name], weights=weights)
+
+
+def _consistency_jobs(variable: Variable, factor: int, region: Region) -> list[ScoreJob]:
+    """Consistency of the coarsened prediction with its input, of each member and averaged."""
+
+    def compute(score: Score, members: Members, _: Truth, coarse: Truth) -> Statistics:
+        fields, given = members[variable.name], coarse[variable.name]
+        options = {"factor": factor, "weights": region.weights}
+        statistics = [score.statistics(fields[:, m], given, **options) for m in range(fields.shape[1])]
+        return np.asarray(np.mean(statistics, axis=0), dtype=np.float64)
+
+    return [
+        ScoreJob(variable.name, variable.units, score, score.describe(factor=factor), partial(compute, score))
+        for score in CONSISTENCY_SCORES.values()
+    ]
+
+
+def _of_wind(
+    score: Score, names: tuple[str, str], weights: Array | None, members: Members, truth: Truth, _: Truth
+) -> Statistics:
+    means = [_mean(members[name]) for name in names]
+    return score.statistics(*means, *(truth[name] for name in names), weights=weights)
+
+
+def _wind_jobs(winds: tuple[str, str], request: ScoringRequest, region: Region) -> list[ScoreJob]:
+    """Vector error and direction of the ensemble's mean wind; scores of speed, divergence and vorticity."""
+    by_name = {variable.name: variable for variable in request.variables}
+    units = by_name[winds[0]].units
+    jobs = _jobs("wind", units, WIND_SCORES.values(), _of_wind, winds, region)
     if "wind_speed" not in by_name:
-        derived = Variable("wind_speed", units, 0.0, strongest, 0.0, 1.0)
-        tasks += _of_fields(derived, units, SPEED_SCORES, question, area)
-    if _has_flow(area):
+        most = [max(abs(by_name[name].low), abs(by_name[name].high)) for name in winds]
+        derived = Variable("wind_speed", units, 0.0, float(np.hypot(most[0], most[1])), 0.0, 1.0)
+        jobs += _field_jobs(derived, SPEED_SCORES, request, region)
+    if region.has_flow:
         for name in (flow for flow in FLOWS if flow not in by_name):
-            flow = Variable(name, FLOWS[name], -1.0, 1.0, 0.0, 1.0)
-            tasks += _of_fields(flow, FLOWS[name], FLOW_SCORES, question, area)
-    return tasks
+            jobs += _field_jobs(Variable(name, FLOWS[name], -1.0, 1.0, 0.0, 1.0), FLOW_SCORES, request, region)
+    return jobs
 
 
-def _has_flow(area: Area) -> bool:
-    """Whether divergence and vorticity can be taken, and their spectra."""
-    return area.geometry is not None and min(area.rows.size, area.columns.size) >= 4
-
-
-def with_winds(fields: Members | Truth, winds: tuple[str, str] | None, area: Area) -> dict[str, Array]:
-    """Add wind speed, and divergence and vorticity where the grid's geometry is known; what is there already stays.
+def with_winds(fields: Members | Truth, winds: tuple[str, str] | None, region: Region) -> dict[str, Array]:
+    """Add wind speed, and divergence and vorticity where the geometry is known; variables of these names stay as given.
 
     Args:
-        fields: each (time, y, x) or (time, member, y, x), already of the area.
-        winds: names of the eastward and the northward component.
-        area: where.
+        fields: each (time, y, x) or (time, member, y, x), already of the region.
+        winds: names of the eastward and the northward component; None adds nothing.
+        region: where the fields lie.
     """
     out = dict(fields)
     if winds is None:
         return out
     u, v = (np.asarray(fields[name], dtype=np.float64) for name in winds)
     out.setdefault("wind_speed", np.hypot(u, v))
-    if _has_flow(area):
-        assert area.y is not None and area.x is not None and area.geometry is not None
+    if region.has_flow:
+        assert region.y is not None and region.x is not None and region.geometry is not None
         flat_u, flat_v = (part.reshape(-1, *part.shape[-2:]) for part in (u, v))
-        made = wind.derive(flat_u, flat_v, area.y, area.x, geometry=area.geometry, periodic_x=area.periodic_x)
-        out = {name: made[name].reshape(u.shape) for name in FLOWS} | out
+        derived = wind.derive(
+            flat_u, flat_v, region.y, region.x, geometry=region.geometry, periodic_x=region.periodic_x
+        )
+        out = {name: derived[name].reshape(u.shape) for name in FLOWS} | out
     return out

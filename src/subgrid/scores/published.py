@@ -1,11 +1,13 @@
-"""The published study's own conventions, so that its numbers can be rebuilt and told apart from sound ones.
+"""The scores of the published study, so that its numbers can be reproduced and compared with sound ones.
 
-They work on standardised fields, all variables at once, in batches of consecutive times, and are therefore no
-parts and finishes. What is unsound in them is kept: the peak of PSNR and SSIM is read from each batch, predictions
-included, so a system that overshoots is graded on a wider range; min-max scaling takes the physical minimum and
-maximum but is applied to standardised values, so RMSE and MAE are errors in standard deviations over a range in physical
-units; RMSE is the mean of the batches' roots. The study scored one batch in training and called that the epoch's score.
-Compare these numbers with its table and with nothing else.
+The study is zqqqj (2025), "GANs and an SRGAN ablation", https://github.com/zqqqqqqj1110/GAN_WB.
+
+The scores use standardised fields, all variables at once, in batches of consecutive times, and therefore have no statistics
+of single times. Their errors of method are kept: the range of PSNR and SSIM is read from each batch, predictions included, so
+a system that overshoots is measured on a wider range; min-max scaling uses the physical minimum and maximum but is applied to
+standardised values, so RMSE and MAE are errors in standard deviations divided by a range in physical units; RMSE is the
+mean of the roots of the batches. During training the study evaluated one batch and reported it as the score of the epoch.
+Compare these numbers with its table only.
 """
 
 from __future__ import annotations
@@ -13,10 +15,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from subgrid.errors import ConfigError, GridError, SourceError
 from subgrid.scores.checks import FloatArray, window_sums
+
+VariableFields = NDArray[Any]  # (time, variable, y, x), as given
+Batch = Float64[np.ndarray, "time variable y x"]
+Spans = Float64[np.ndarray, " variable"]
 
 BATCH_TIMES = 8
 WINDOW_CELLS = 7
@@ -25,8 +32,8 @@ K2 = 0.03
 
 
 def published_scores(
-    prediction: NDArray[Any],
-    reference: NDArray[Any],
+    prediction: VariableFields,
+    reference: VariableFields,
     *,
     minimum: NDArray[Any],
     maximum: NDArray[Any],
@@ -34,9 +41,9 @@ def published_scores(
 ) -> dict[str, float]:
     """Score standardised fields as the published study did.
 
-    For each batch b of consecutive times (the last may be shorter and counts the same), ``range_b`` is the maximum minus the
-    minimum of all values of prediction and reference. PSNR is ``10 log10(range_b^2 / mse)`` of each time over all
-    variables. SSIM takes uniform windows of 7 x 7 cells inside the field, sample variances, constants ``(0.01 range_b)^2``
+    For each batch b of consecutive times (the last can be shorter and has the same weight), ``range_b`` is the maximum minus
+    the minimum of all values of prediction and reference. PSNR is ``10 log10(range_b^2 / mse)`` of each time over all
+    variables. SSIM has uniform windows of 7 x 7 cells inside the field, sample variances, constants ``(0.01 range_b)^2``
     and ``(0.03 range_b)^2``, and is averaged over places and variables. Both are averaged over the batch. RMSE and MAE are
     taken over all times, variables and cells of a batch, of standardised values divided by ``maximum - minimum``.
     Each score is the mean over batches.
@@ -46,7 +53,7 @@ def published_scores(
         reference: the truth, same shape.
         minimum: of the training truth, (variable,), in physical units.
         maximum: of the training truth, (variable,), in physical units.
-        batch_times: times in a batch; the study had 8 in most of its systems.
+        batch_times: times per batch; the study used 8 for most of its systems.
 
     Returns:
         published_psnr (dB, best infinite), published_ssim (best 1), published_rmse and published_mae (best 0; standard
@@ -55,13 +62,13 @@ def published_scores(
     Raises:
         ConfigError: a batch of less than one time.
         GridError: shapes that do not fit.
-        SourceError: values that are not finite; a variable whose maximum is not above its minimum; a batch that is constant.
+        SourceError: values that are not finite; a variable whose maximum is not above its minimum; a constant batch.
 
     References:
-        zqqqj (2025), "GANs and an SRGAN ablation", notebooks at github.com/zqqqqqqj1110/GAN_WB. PSNR and SSIM as
-        scikit-image computes them by default, after Wang et al. (2004), doi:10.1109/TIP.2003.819861.
+        The notebooks of the study. PSNR and SSIM as scikit-image computes them by default, after Wang et al. (2004),
+        doi:10.1109/TIP.2003.819861.
     """
-    shown, truth = _check(prediction, reference)
+    predicted, truth = _check(prediction, reference)
     if batch_times < 1:
         raise ConfigError(f"batch_times is {batch_times}; expected 1 or more times in a batch.")
     span = (np.asarray(maximum, np.float64) - np.asarray(minimum, np.float64)).reshape(-1)
@@ -71,12 +78,12 @@ def published_scores(
             "each: those of the training truth, in physical units."
         )
     starts = range(0, len(truth), batch_times)
-    rows = [_batch(shown[s : s + batch_times], truth[s : s + batch_times], span) for s in starts]
+    rows = [_batch(predicted[s : s + batch_times], truth[s : s + batch_times], span) for s in starts]
     names = ("published_psnr", "published_ssim", "published_rmse", "published_mae")
     return dict(zip(names, np.mean(rows, axis=0).tolist(), strict=True))
 
 
-def _batch(prediction: FloatArray, reference: FloatArray, span: FloatArray) -> tuple[float, float, float, float]:
+def _batch(prediction: Batch, reference: Batch, span: Spans) -> tuple[float, float, float, float]:
     """PSNR, SSIM, RMSE, MAE of one batch."""
     peak = max(prediction.max(), reference.max()) - min(prediction.min(), reference.min())
     if peak == 0:
@@ -92,8 +99,8 @@ def _batch(prediction: FloatArray, reference: FloatArray, span: FloatArray) -> t
     return float(psnr.mean()), _uniform_ssim(prediction, reference, float(peak)), float(rmse), float(mae)
 
 
-def _uniform_ssim(prediction: FloatArray, reference: FloatArray, data_range: float) -> float:
-    """SSIM of uniform windows with sample variances, mean over times, variables and places."""
+def _uniform_ssim(prediction: Batch, reference: Batch, data_range: float) -> float:
+    """SSIM with uniform windows and sample variances, mean over times, variables and places."""
     cells = WINDOW_CELLS**2
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
 
@@ -109,7 +116,7 @@ def _uniform_ssim(prediction: FloatArray, reference: FloatArray, data_range: flo
     return float(places.mean())
 
 
-def _check(prediction: NDArray[Any], reference: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
+def _check(prediction: VariableFields, reference: VariableFields) -> tuple[Batch, Batch]:
     shape = np.shape(reference)
     if np.shape(prediction) != shape or len(shape) != 4 or 0 in shape or min(shape[2:]) < WINDOW_CELLS:
         raise GridError(
@@ -122,7 +129,7 @@ def _check(prediction: NDArray[Any], reference: NDArray[Any]) -> tuple[FloatArra
         if bad.any():
             raise SourceError(
                 f"{name} holds {int(bad.sum())} non-finite or masked values of {bad.size}, the first at time index "
-                f"{int(np.argmax(bad.any(axis=(1, 2, 3))))}; the published scores know no missing values. Crop to an area "
-                "without gaps."
+                f"{int(np.argmax(bad.any(axis=(1, 2, 3))))}; the published scores do not allow missing values. Crop to "
+                "an area without gaps."
             )
     return both

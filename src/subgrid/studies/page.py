@@ -18,9 +18,9 @@ from subgrid.reporting.ranking import RANKED, RankCell, RankRow, RankTable, colu
 from subgrid.reporting.render import check_out, write_page
 from subgrid.reporting.run_facts import provenance_entries, setting_groups
 from subgrid.reporting.score_columns import Entry
-from subgrid.reporting.score_names import DISTORTION, REALISM, title_of, variable_title
+from subgrid.reporting.score_names import title_of, variable_title
 from subgrid.reporting.verdict import Verdict, listed
-from subgrid.scores.registry import BASELINES, TIED, TRUTH, WORSE
+from subgrid.scores.registry import BASELINES, DISTORTION, REALISM, TIED, TRUTH, WORSE
 from subgrid.scores.seeds import FEWEST_SEEDS
 from subgrid.studies.jobs import STUDY_FILE
 from subgrid.studies.load import Gathered, gather

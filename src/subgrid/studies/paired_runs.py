@@ -14,16 +14,17 @@ import numpy as np
 import pandas as pd
 
 from subgrid.evaluation.evaluate import request_of
-from subgrid.evaluation.regions import whole_area
+from subgrid.evaluation.regions import whole_grid
 from subgrid.run import load_run, store_of
-from subgrid.scores.block_length import IntArray, find_breaks
+from subgrid.scores.block_length import find_breaks
 from subgrid.scores.bootstrap import Interval
-from subgrid.scores.checks import FloatArray
+from subgrid.scores.checks import FloatArray, IntArray
 from subgrid.scores.plan import list_jobs
 from subgrid.scores.registry import ALL, BASELINES, TIED, WORSE
 from subgrid.scores.score import Score
+from subgrid.scores.score_table import update_names
 from subgrid.scores.seeds import SeedInterval
-from subgrid.scores.statistics_file import StatisticsReader
+from subgrid.scores.statistics_file import StatisticsReader, find_statistics
 from subgrid.studies.jobs import Job
 
 BETTER, DIFFERS, OPEN = "better", "differs", ""  # verdicts besides TIED and WORSE; OPEN: there is no interval
@@ -75,7 +76,7 @@ def load_baselines(reference: ArmRuns) -> Iterator[ArmRuns]:
 
 def _read_scores(job: Job, system: str) -> Scores:
     """Read one system's scores over all times."""
-    table = pd.read_csv(Path(job.out) / "evaluation" / "scores.csv").reindex(
+    table = update_names(pd.read_csv(Path(job.out) / "evaluation" / "scores.csv")).reindex(
         columns=["system", "variable", "score", "value", "units", "group", "convention"]
     )
     rows = table[(table.system == system) & (table.group.fillna(ALL) == ALL)].to_dict("records")
@@ -89,13 +90,12 @@ def score_definitions(reference: ArmRuns) -> dict[Quantity, Score]:
         return {}
     run = load_run(job.out)
     store = store_of(run, job.store)
-    return {
-        (task.variable, task.score.name): task.score for task in list_jobs(request_of(run, store), whole_area(store.hr))
-    }
+    jobs = list_jobs(request_of(run, store), whole_grid(store.hr))
+    return {(job.variable, job.score.name): job.score for job in jobs}
 
 
 def _statistics_file(job: Job) -> Path:
-    return Path(job.out) / "evaluation" / "parts.nc"
+    return find_statistics(Path(job.out) / "evaluation")
 
 
 @dataclass(frozen=True)

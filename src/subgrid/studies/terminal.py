@@ -10,10 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from subgrid.reporting.format_numbers import format_number, format_spread
-from subgrid.scores.registry import TIED, WORSE
+from subgrid.scores.registry import HEADLINE_SCORES, TIED, WORSE
 from subgrid.studies.paired_runs import BETTER, DIFFERS
 
-SHOWN = ("psnr", "rmse", "ssim", "log_spectral_distance")
 MARKS = {BETTER: "+", WORSE: "-", TIED: "~", DIFFERS: "!"}
 
 
@@ -24,8 +23,8 @@ def show_results(results: pd.DataFrame, reference: str) -> None:
         results: as `subgrid.studies.results.collect` gives them.
         reference: name of the reference arm.
     """
-    main = results[results.score.isin(SHOWN)]
-    names = [name for name in SHOWN if name in set(main.score)]
+    main = results[results.score.isin(HEADLINE_SCORES)]
+    names = [name for name in HEADLINE_SCORES if name in set(main.score)]
     table = Table("variable", "arm", "seeds", *names, box=None)
     for column in table.columns:
         column.no_wrap = True

@@ -19,7 +19,7 @@ from subgrid.models.protocols import FeatureDiscriminator, Generator, NoiseGener
 from subgrid.networks import build_discriminator, build_generator
 from subgrid.pretrained import load_pretrained
 from subgrid.scores import compute_statistics
-from subgrid.scores.field_sets import compare_sets
+from subgrid.scores.compute import compare_field_sets
 from subgrid.training.device import open_fabric
 from subgrid.training.objective import STAGES, adversarial_objective, content_losses, stage_losses
 from subgrid.training.validate import VALID_SCORES
@@ -100,7 +100,7 @@ def check_trainable(config: Config, store: Store) -> None:
         compute_statistics(whole, whole, names=VALID_SCORES, data_range=1.0, factor=store.factor)
     else:
         constant = np.zeros((2, rows, columns)) + np.arange(columns)  # a field of zeros has no spectrum
-        compare_sets(constant, constant, factor=store.factor, names=["log_spectral_distance"])
+        compare_field_sets(constant, constant, factor=store.factor, names=["log_spectral_distance"])
 
 
 def _try_generator(config: Config, hr: Tensor, static: Tensor) -> tuple[Tensor, Tensor]:

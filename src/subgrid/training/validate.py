@@ -16,7 +16,7 @@ from subgrid.inference.super_resolve import draw_fields, super_resolve
 from subgrid.models.interpolation import Interpolation
 from subgrid.run import Run
 from subgrid.scores import compute_statistics, scores_from_statistics
-from subgrid.scores.field_sets import compare_sets
+from subgrid.scores.compute import compare_field_sets
 from subgrid.training.objective import DIVERGED
 
 VALID_SCORES = ("psnr", "ssim", "rmse", "mae")
@@ -121,7 +121,7 @@ class FieldSetValidator:
 
     def _score(self, fields: Field) -> dict[str, float]:
         by_variable = [
-            compare_sets(fields[:, i], self._truth[:, i], factor=self._factor, names=VALID_SET_SCORES)
+            compare_field_sets(fields[:, i], self._truth[:, i], factor=self._factor, names=VALID_SET_SCORES)
             for i in range(fields.shape[1])
         ]
         return {f"valid_{name}": float(np.mean([scores[name] for scores in by_variable])) for name in VALID_SET_SCORES}

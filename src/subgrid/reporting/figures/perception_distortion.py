@@ -18,7 +18,8 @@ from subgrid.reporting.figures.lines import NothingToDrawError
 from subgrid.reporting.figures.style import GREY, MARKERS, Array, system_styles, tidy
 from subgrid.reporting.figures.variants import refusal
 from subgrid.reporting.format_numbers import name_with_units
-from subgrid.reporting.score_names import DISTORTION, REALISM, title_of
+from subgrid.reporting.score_names import title_of
+from subgrid.scores.registry import DISTORTION, REALISM
 
 ZOOMED = 3.0  # a second panel shows the arms where all points together span so many times their range
 LABEL = 9.5  # size of the labels, in points

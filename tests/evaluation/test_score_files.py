@@ -202,7 +202,7 @@ def bad(truth: xr.Dataset, guess: xr.Dataset) -> dict[str, tuple[dict[str, Any],
         "no such time": (
             {"prediction": guess.isel(time=0, drop=True), "variables": ["u10"]},
             SourceError,
-            "prediction: u10 has no time; give it one",
+            "prediction: u10 has no time; add one",
         ),
         "no factor": ({"coarse": coarse}, ConfigError, r"coarse needs factor \(--factor\)"),
         "factor": ({"factor": 1}, ConfigError, "factor is 1; expected"),

@@ -1,4 +1,4 @@
-"""Predictions and truth brought to the same variables, cells, units and times, or refused with the reason."""
+"""Selects the variables and times that predictions and truth have in common, and checks that cells and units agree."""
 
 from __future__ import annotations
 
@@ -19,43 +19,47 @@ TIME = "valid_time"
 def shared_variables(
     truth: xr.Dataset, predictions: Mapping[str, xr.Dataset], wanted: Sequence[str] | None, notify: Notify
 ) -> list[str]:
-    """Name the variables that all have at times.
+    """List the variables with a time axis that truth and all predictions have.
 
     Args:
         truth: normalised fields.
-        predictions: likewise, by name.
-        wanted: variables that must be among them; None says which are left out instead.
+        predictions: normalised fields by name.
+        wanted: variables that must be among them; with None the others are left out.
         notify: called with what is left out.
 
     Raises:
-        SourceError: none in common, or one that is wanted and has no times.
+        SourceError: none in common, or a wanted one without a time axis.
     """
-    every = {"reference": truth, **predictions}
-    held = {name: [str(v) for v in fields.data_vars if TIME in fields[v].dims] for name, fields in every.items()}
-    shared = [v for v in held["reference"] if all(v in names for names in held.values())]
-    missing = [v for v in wanted or () if v not in shared]
+    with_times = {name: _with_times(fields) for name, fields in {"reference": truth, **predictions}.items()}
+    shared = [variable for variable in with_times["reference"] if all(variable in own for own in with_times.values())]
+    missing = [variable for variable in wanted or () if variable not in shared]
     if missing:
-        where = next(name for name, names in held.items() if missing[0] not in names)
-        raise SourceError(f"{where}: {missing[0]} has no time; give it one, e.g. xarray's expand_dims(time=[...]).")
+        where = next(name for name, own in with_times.items() if missing[0] not in own)
+        raise SourceError(f"{where}: {missing[0]} has no time; add one, e.g. by xarray's expand_dims(time=[...]).")
     if not shared:
-        lists = "; ".join(f"{name}: {', '.join(names) or 'none with times'}" for name, names in held.items())
-        raise SourceError(f"no variable in common: {lists}. Rename one, or give single fields a time.")
-    others = sorted({v for names in held.values() for v in names} - set(shared))
+        lists = "; ".join(f"{name}: {', '.join(own) or 'none with times'}" for name, own in with_times.items())
+        raise SourceError(f"no variable in common: {lists}. Rename one, or add a time to single fields.")
+    others = sorted(set().union(*with_times.values()) - set(shared))
     if others:
         notify(f"not in all files and left out: {', '.join(others)}")
     return shared
 
 
+def _with_times(fields: xr.Dataset) -> list[str]:
+    """Names of the variables with a time axis."""
+    return [str(variable) for variable in fields.data_vars if TIME in fields[variable].dims]
+
+
 def align(
     truth: xr.Dataset, predictions: Mapping[str, xr.Dataset], shared: Sequence[str], notify: Notify
 ) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
-    """Bring all to the reference's grid and the times in common, in order of time.
+    """Select the common times, in order, of fields on the grid of the reference.
 
     Args:
-        truth: normalised fields, one a time.
-        predictions: likewise by name; members along `realization`.
+        truth: normalised fields (valid_time, y, x).
+        predictions: normalised fields by name; members along `realization`.
         shared: variables to keep.
-        notify: called with how many times are left out, and of which.
+        notify: called with the number of times that are left out of each.
 
     Returns:
         The truth, and the predictions by name; lazy.
@@ -86,16 +90,16 @@ def align(
 
 
 def align_coarse(coarse: xr.Dataset, truth: xr.Dataset, factor: int) -> xr.Dataset:
-    """Check that the input nests in the truth's grid, and take it at the truth's times.
+    """Check that the coarse cells nest in the grid of the truth, and select the times of the truth.
 
     Args:
-        coarse: normalised fields, one a time, of the truth's variables.
-        truth: as `align` gives it.
+        coarse: normalised fields (valid_time, y, x) of the variables of the truth.
+        truth: as `align` returns it.
         factor: fine cells per coarse cell along an axis.
 
     Raises:
         GridError: cells that do not nest.
-        SourceError: another dimension, other units, a time that is not there.
+        SourceError: another dimension, other units, a missing time.
     """
     dims = spatial_dims(truth)
     for d in dims:
@@ -135,10 +139,12 @@ def _common_times(every: Mapping[str, xr.Dataset]) -> pd.Index:
 
 
 def _check_calendars(every: Mapping[str, xr.Dataset]) -> None:
-    found = {name: str(fields[TIME].dt.calendar) for name, fields in every.items()}
-    if len(set(found.values())) > 1:
-        said = "; ".join(f"{name}: {calendar}" for name, calendar in found.items())
-        raise SourceError(f"the calendars differ ({said}); convert the times of one, e.g. xarray's convert_calendar.")
+    calendars = {name: str(fields[TIME].dt.calendar) for name, fields in every.items()}
+    if len(set(calendars.values())) > 1:
+        differences = "; ".join(f"{name}: {calendar}" for name, calendar in calendars.items())
+        raise SourceError(
+            f"the calendars differ ({differences}); convert the times of one, e.g. xarray's convert_calendar."
+        )
 
 
 def _check_grid(name: str, fields: xr.Dataset, truth: xr.Dataset, dims: tuple[str, str]) -> None:
@@ -155,12 +161,12 @@ def _check_dims(name: str, field: xr.DataArray, allowed: Sequence[str]) -> None:
     if extra:
         raise SourceError(
             f"{name}: {field.name} has the dimension {extra[0]} ({field.sizes[extra[0]]} labels), expected "
-            f"{', '.join(allowed)}; pick one label of it first, e.g. xarray's isel({extra[0]}=0)."
+            f"{', '.join(allowed)}; select one label of it first, e.g. by xarray's isel({extra[0]}=0)."
         )
 
 
 def _check_units(name: str, field: xr.DataArray, truth: xr.DataArray) -> None:
-    units = [stated_units(one.attrs.get("units")) for one in (field, truth)]
+    units = [stated_units(array.attrs.get("units")) for array in (field, truth)]
     if all(units) and not same_units(*units):
         raise SourceError(
             f"{name}: {field.name} is in {units[0]!r}, the reference in {units[1]!r}; convert one of them first."
@@ -170,20 +176,20 @@ def _check_units(name: str, field: xr.DataArray, truth: xr.DataArray) -> None:
 def _check_members(name: str, fields: xr.Dataset, shared: Sequence[str]) -> None:
     single = [v for v in shared if MEMBER in fields.dims and MEMBER not in fields[v].dims]
     if single and len(single) < len(shared):
-        raise SourceError(f"{name}: {single[0]} has no members though other variables have; score them apart.")
+        raise SourceError(f"{name}: {single[0]} has no members though other variables have; score them separately.")
 
 
 def check_ensembles(predictions: Mapping[str, xr.Dataset]) -> int:
-    """Give the number of members, 1 of single fields.
+    """Count the members; 1 for single fields.
 
     Raises:
         ConfigError: systems of which some have more members than others.
     """
     sizes = {name: fields.sizes.get(MEMBER, 1) for name, fields in predictions.items()}
     if len(set(sizes.values())) > 1:
-        said = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        counts = ", ".join(f"{name} {size}" for name, size in sizes.items())
         raise ConfigError(
-            f"members differ ({said}): scores of ensembles favour the larger one. Score ensembles of one size together, "
+            f"members differ ({counts}): scores of ensembles favour the larger one. Score ensembles of one size together, "
             "and single fields on their own."
         )
     return next(iter(sizes.values()))
@@ -193,8 +199,8 @@ def wind_pair(kinds: Mapping[str, str], units: Mapping[str, str]) -> tuple[str, 
     """Choose the eastward and the northward component of one wind.
 
     Args:
-        kinds: `x` or `y` by variable, as `wind_components` gives them.
-        units: by variable; a pair is a wind only in m s-1, or where nothing is said.
+        kinds: `x` or `y` by variable, as `wind_components` returns them.
+        units: by variable; a pair is a wind only in m s-1, or without units.
 
     Returns:
         Of several winds the first whose components differ by `u` and `v`, `x` and `y`, or `eastward` and `northward` in
@@ -205,8 +211,8 @@ def wind_pair(kinds: Mapping[str, str], units: Mapping[str, str]) -> tuple[str, 
     if len(east) == len(north) == 1:
         return east[0], north[0]
     for name in east:
-        for one, other in (("u", "v"), ("U", "V"), ("x", "y"), ("eastward", "northward")):
-            if (partner := name.replace(one, other, 1)) in north:
+        for eastward, northward in (("u", "v"), ("U", "V"), ("x", "y"), ("eastward", "northward")):
+            if (partner := name.replace(eastward, northward, 1)) in north:
                 return name, partner
     return None
 

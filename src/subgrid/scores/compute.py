@@ -40,15 +40,12 @@ def compute_statistics(
         periodic_x: whether x closes on itself, as longitudes around the globe do; for spectra.
 
     Returns:
-        Name to statistics. Those of further blocks are concatenated along time by `join_statistics`.
+        Name to statistics; `join_statistics` joins those of several blocks.
 
     Raises:
         ConfigError: an unknown score, or one by name that needs an option which was not given.
-        GridError: see `subgrid.scores`; a factor below 2.
-        SourceError: see `subgrid.scores`.
     """
-    # Checked and converted here once; the scores' own check of float64 arrays is then cheap.
-    pair = check_overlap(prediction, reference)
+    pair = check_overlap(prediction, reference)  # converted once: the scores' own check of float64 arrays is then cheap
     options = {
         "data_range": data_range,
         "factor": factor,

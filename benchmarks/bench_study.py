@@ -1,8 +1,8 @@
-"""What a second worker brings: a study of eight runs by one worker and by two, with the same threads for each run.
+"""Measures the gain of a second worker: a study of eight runs with one worker and with two, one thread for each run.
 
     python benchmarks/bench_study.py [--updates 400] [--out FOLDER]
 
-Prints both times and their ratio, and fails where the values differ. The machine should do nothing else.
+Prints both times and their ratio, and fails if the results differ. The machine should be otherwise idle.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ARMS: dict[str, dict[str, Any]] = {
 
 
 def make_study(folder: Path, updates: int) -> dict[str, Any]:
-    """Four arms and two seeds on built-in weather."""
+    """Describe a study of four arms and two seeds on simulated weather."""
     source = folder / "weather.nc"
     if not source.is_file():
         subgrid.simulate(num_times=240, num_latitudes=64, num_longitudes=64).to_netcdf(source)
@@ -45,7 +45,7 @@ def make_study(folder: Path, updates: int) -> dict[str, Any]:
 
 
 def run(folder: Path, updates: int, workers: int) -> tuple[float, pd.DataFrame]:
-    """Seconds of the whole study and its results."""
+    """Run the study; return its duration in seconds and its results."""
     start = time.perf_counter()
     results = subgrid.study(
         make_study(folder, updates), out=folder / f"workers{workers}", workers=workers, threads=1, show=True
@@ -54,15 +54,15 @@ def run(folder: Path, updates: int, workers: int) -> tuple[float, pd.DataFrame]:
 
 
 def main() -> None:
-    """Run both and print the ratio."""
+    """Run the study with one worker and with two, and print both times."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--updates", type=int, default=400)
     parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = given.out or Path(temporary)
+        folder = arguments.out or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        (one, values_of_one), (two, values_of_two) = (run(folder, given.updates, workers) for workers in (1, 2))
+        (one, values_of_one), (two, values_of_two) = (run(folder, arguments.updates, workers) for workers in (1, 2))
     pd.testing.assert_frame_equal(values_of_one, values_of_two, check_exact=True)
     count = len(SEEDS) * len(ARMS)
     print(f"{count} runs, one thread each: one worker {one:.0f} s, two workers {two:.0f} s, ratio {two / one:.2f}")

@@ -21,8 +21,8 @@ from subgrid.scores.block_length import find_breaks
 from subgrid.scores.registry import ALL, TIED, WORSE
 from subgrid.scores.seeds import paired_over_seeds
 from subgrid.scores.statistics_file import StatisticsReader, find_statistics
-from subgrid.studies.load import Gathered, gather
-from subgrid.studies.paired_runs import BETTER, DIFFERS, verdict
+from subgrid.studies.load import FinishedStudy, load_finished
+from subgrid.studies.paired_runs import BETTER, DIFFERS, describe_difference
 from subgrid.studies.single_seed import is_claim, is_unsupported
 
 SCORES = {  # title and units; the RMSE has the variable's
@@ -51,18 +51,18 @@ def cell(row: Mapping[str, Any] | None, decimals: int, reference: bool) -> str:
     return f"{gap} {interval} {MARKS.get(row['verdict'], '')}".strip()
 
 
-def psnr_over_one_range(found: Gathered, arm: str, variable: str) -> dict[str, Any]:
+def psnr_over_one_range(study: FinishedStudy, arm: str, variable: str) -> dict[str, Any]:
     """Compare PSNR over the reference's data range, for an arm whose training times have another range.
 
     Another range adds the same constant, 20 log10(range / range), to the PSNR of every image.
     """
-    rows = found.results[(found.results["variable"] == variable) & (found.results["score"] == "psnr")].set_index("arm")
-    said = rows["convention"].str.extract(r"data range ([0-9.e+-]+)")[0].astype(float)
-    shift = 20 * math.log10(said[found.reference] / said[arm])
+    rows = study.results[(study.results["variable"] == variable) & (study.results["score"] == "psnr")].set_index("arm")
+    ranges = rows["convention"].str.extract(r"data range ([0-9.e+-]+)")[0].astype(float)
+    shift = 20 * math.log10(ranges[study.reference] / ranges[arm])
     sides = []
-    for name in (arm, found.reference):
-        system, parts = str(found.facts["arms"][name]["config"]["system"]), []
-        for run in found.runs[name].values():
+    for name in (arm, study.reference):
+        system, parts = str(study.facts["arms"][name]["config"]["system"]), []
+        for run in study.runs[name].values():
             with StatisticsReader(find_statistics(run / "evaluation")) as reader:
                 parts.append(reader.read((ALL, variable, "psnr"))[reader.systems.index(system)])
                 breaks = find_breaks(reader.clock("second"))
@@ -70,14 +70,13 @@ def psnr_over_one_range(found: Gathered, arm: str, variable: str) -> dict[str, A
     score = find_score("psnr")
     gap = paired_over_seeds(*sides, score.from_means, breaks=breaks)
     gap = replace(gap, value=gap.value + shift, lower=gap.lower + shift, upper=gap.upper + shift)
-    said_of_it = {"verdict": verdict(gap, score, lambda: gap)}  # higher is better, so no second interval is needed
-    return {"mean": rows.loc[arm, "mean"], "difference": gap.value, "lower": gap.lower, "upper": gap.upper} | said_of_it
+    return {"mean": rows.loc[arm, "mean"]} | describe_difference(score, lambda: gap)
 
 
-def tables(found: Gathered) -> str:
+def tables(study: FinishedStudy) -> str:
     """Format one table per variable: the scores of the reference, and the differences of the other arms from them."""
     out = []
-    results = found.results
+    results = study.results
     for variable, rows in results[results["score"].isin(SCORES)].groupby("variable", sort=False):
         if rows["score"].nunique() < len(SCORES):
             continue
@@ -87,18 +86,18 @@ def tables(found: Gathered) -> str:
         ]
         out.append(f"\n`{variable}`\n\n| arm | {' | '.join(head)} |\n|{' --- |' * (len(head) + 1)}")
         order = rows[rows["score"] == "rmse"].sort_values("mean")["arm"]
-        for arm in [found.reference, *(one for one in order if one != found.reference)]:
+        for arm in [study.reference, *(name for name in order if name != study.reference)]:
             by_score = {str(row["score"]): row for row in rows[rows["arm"] == arm].to_dict("records")}
-            if (one := by_score.get("psnr")) and one["note"].startswith("another data range"):
-                by_score["psnr"] = psnr_over_one_range(found, arm, str(variable))
-            cells = [cell(by_score.get(score), 4 if score == "ssim" else 3, arm == found.reference) for score in SCORES]
+            if (row := by_score.get("psnr")) and row["note"].startswith("another data range"):
+                by_score["psnr"] = psnr_over_one_range(study, arm, str(variable))
+            cells = [cell(by_score.get(score), 4 if score == "ssim" else 3, arm == study.reference) for score in SCORES]
             out.append(f"| {arm} | {' | '.join(cells)} |")
     return "\n".join(out)
 
 
-def single_seeds(found: Gathered) -> str:
+def single_seeds(study: FinishedStudy) -> str:
     """Count how often a single seed reports a difference that all seeds together do not confirm, in the ranked scores."""
-    table = found.tables["single_seeds"]
+    table = study.tables["single_seeds"]
     table = table[table["score"].isin(RANKED)]
     counts = len(table), is_claim(table).sum(), is_unsupported(table).sum()
     return "single seeds: {} comparisons, {} report better or worse, {} of these not confirmed by all seeds".format(
@@ -126,15 +125,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path, metavar="STUDY_FOLDER", help="folder of a finished study")
     parser.add_argument("--picture", type=Path, help="write the figures of PSNR differences of all studies to this PNG")
-    asked = parser.parse_args()
-    if asked.picture:
-        picture(asked.folders, asked.picture)
-    for folder in asked.folders:
-        found = gather(folder)
-        runs = sum(map(len, found.runs.values()))
+    arguments = parser.parse_args()
+    if arguments.picture:
+        picture(arguments.folders, arguments.picture)
+    for folder in arguments.folders:
+        study = load_finished(folder)
+        runs = sum(map(len, study.runs.values()))
         print(
-            f"\n## {folder.name}: {found.facts['text']}\n\n{runs} runs, budget {found.facts['budget']}\n{tables(found)}"
-            f"\n\n{single_seeds(found)}"
+            f"\n## {folder.name}: {study.facts['text']}\n\n{runs} runs, budget {study.facts['budget']}\n{tables(study)}"
+            f"\n\n{single_seeds(study)}"
         )
 
 

@@ -43,7 +43,7 @@ from subgrid.reporting.page import _system_groups
 from subgrid.reporting.ranking import distance, ranking_tables
 from subgrid.reporting.render import table_of_contents
 from subgrid.reporting.score_columns import Column, Entry
-from subgrid.studies.load import gather
+from subgrid.studies.load import load_finished
 from subgrid.studies.page import _cell, _group, _page, _verdict, report, study_page
 from subgrid.studies.results import COSTS
 from subgrid.studies.single_seed import COLUMNS
@@ -598,7 +598,7 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_study_is_read_arm_by_arm(study: Path) -> None:
-    found = gather(study)
+    found = load_finished(study)
     assert (found.reference, list(found.runs)) == ("plain", ["plain", "sharp", "blurred"])
     fields, spectra = found.samples(), found.spectra()
     assert fields is not None and spectra is not None
@@ -618,14 +618,15 @@ def test_a_study_is_read_arm_by_arm(study: Path) -> None:
 
 def test_what_is_no_finished_study_is_refused(study: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError) as caught:
-        gather(tmp_path)
+        load_finished(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path} has no study.json, results.csv, differences.csv, costs.csv, failures.csv: it is no finished study; "
-        "run `subgrid study` with it as --out."
+        f"{tmp_path} is not the folder of a finished study: it has no study.json, results.csv, differences.csv, costs.csv, "
+        "failures.csv. Run `subgrid study` first."
     )
     (tmp_path / "study.json").write_text("{}")
     with pytest.raises(
-        RunError, match=r"has no results.csv, differences.csv, costs.csv, failures.csv: it is no finished"
+        RunError,
+        match=r"not the folder of a finished study: it has no results.csv, differences.csv, costs.csv, failures.csv",
     ):
         report([tmp_path], tmp_path / "r.html")
     with pytest.raises(
@@ -643,7 +644,7 @@ def test_nothing_finished_is_refused(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "study", seeds=(0,), shape=(16, 24))
     for facts in folder.glob("runs/*/job.json"):
         facts.unlink()
-    with pytest.raises(RunError, match=r"none of its runs is finished; failures.csv says why.$"):
+    with pytest.raises(RunError, match=r"no run of this study is finished; failures.csv lists the errors.$"):
         study_page(folder)
 
 
@@ -674,7 +675,7 @@ def test_a_study_shows_means_failures_costs_and_differences_without_significance
     folder = make_study(
         tmp_path / "study", shape=(16, 24), failed=[("sharp", 1)], verdicts={"blurred": "no significant difference"}
     )
-    page = _page(gather(folder))
+    page = _page(load_finished(folder))
     about = dict(page["about"])
     assert about["Runs"] == "5 of 6 finished" and about["Budget"] == "12,000 updates" and about["Seeds"] == "0, 1"
     assert about["Data"] == "era5.grib, 4 fine cells per coarse cell along each axis"
@@ -721,7 +722,7 @@ def test_differences_have_one_decimal_more_than_the_score() -> None:
 @pytest.mark.usefixtures("no_figures")
 def test_conclusions_from_single_seeds(study: Path, tmp_path: Path) -> None:
     folder = make_study(tmp_path / "study", shape=(16, 24))
-    assert _page(gather(folder))["study"]["single_seeds"] is None  # a study of a subgrid that did not ask
+    assert _page(load_finished(folder))["study"]["single_seeds"] is None  # a study of a subgrid that did not ask
     said = {
         "sharp": (("better", "no significant difference"), "no significant difference"),
         "blurred": (("worse", "worse"), "worse"),
@@ -734,14 +735,14 @@ def test_conclusions_from_single_seeds(study: Path, tmp_path: Path) -> None:
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table.to_csv(folder / "single_seeds.csv", index=False)
-    alone = _page(gather(folder))["study"]["single_seeds"]
+    alone = _page(load_finished(folder))["study"]["single_seeds"]
     assert (alone["comparisons"], alone["claims"], alone["unsupported"]) == (4, 3, 1)
     assert alone["rows"] == [
         ("sharp", "t2m", "RMSE", "better: seed 0; no significant difference: seed 1", "no significant difference")
     ]
     table.loc[table["arm"] == "sharp", ["verdict", "all_seeds"]] = ["better", ""]
     table.to_csv(folder / "single_seeds.csv", index=False)
-    alone = _page(gather(folder))["study"]["single_seeds"]
+    alone = _page(load_finished(folder))["study"]["single_seeds"]
     assert alone["rows"] == [("sharp", "t2m", "RMSE", "better: seeds 0 and 1", "no interval")]
     text = study_page(folder).read_text(encoding="utf-8")
     assert "Conclusions from single seeds" in text
@@ -751,7 +752,7 @@ def test_conclusions_from_single_seeds(study: Path, tmp_path: Path) -> None:
     text = study_page(folder).read_text(encoding="utf-8")
     assert "4 find a difference (better or worse); all seeds together confirm each of these" in text
     table[table["seed"] == 0].to_csv(folder / "single_seeds.csv", index=False)
-    assert _page(gather(folder))["study"]["single_seeds"] is None  # one seed is all there is
+    assert _page(load_finished(folder))["study"]["single_seeds"] is None  # one seed is all there is
 
 
 def test_report_of_a_study_is_one_page(study: Path) -> None:
@@ -779,7 +780,7 @@ def test_a_study_whose_reference_failed_is_shown_all_the_same(tmp_path: Path) ->
     failed = pd.DataFrame([{"arm": "plain", "num_seeds": 0, "note": "failed: seed 0"}])
     kept = table[table["arm"].isin(["sharp", "blurred"])].assign(verdict="", difference=np.nan)
     pd.concat([failed, kept]).to_csv(whole / "results.csv", index=False)
-    group = _group(gather(whole))
+    group = _group(load_finished(whole))
     assert group.first_pair == ("sharp", "blurred") and "those of sharp" in group.about
     text = study_page(whole).read_text(encoding="utf-8")
     assert "t2m: no interval for sharp and blurred." in text
@@ -792,7 +793,7 @@ def test_an_arm_of_another_truth_has_scores_but_no_maps(tmp_path: Path) -> None:
     fields["t2m"] += 1.0
     path.unlink()
     fields.to_netcdf(path)
-    group = _group(gather(folder))
+    group = _group(load_finished(folder))
     assert group.samples is not None and "sharp" not in group.samples["system"].values
     assert group.first_pair == ("plain", "other")  # though sharp has the lowest RMSE
     assert "sharp" in group.systems  # its spectra and curves are shown
@@ -805,17 +806,17 @@ def test_arms_that_draw_from_noise_have_no_maps(tmp_path: Path) -> None:
     path = folder / "runs" / "sharp-seed0" / "evaluation" / "samples.nc"
     path.unlink()
     draws.to_netcdf(path)
-    assert _group(gather(folder)).first_pair == ("plain", "bicubic")
+    assert _group(load_finished(folder)).first_pair == ("plain", "bicubic")
     path = folder / "runs" / "plain-seed0" / "evaluation" / "samples.nc"
     path.unlink()
     draws.to_netcdf(path)
-    group = _group(gather(folder))
+    group = _group(load_finished(folder))
     assert group.samples is None and group.first_pair == ("", "") and group.about == ""
     path.unlink()  # not scored yet
-    assert gather(folder).samples() is None
+    assert load_finished(folder).samples() is None
     (folder / "runs" / "plain-seed0" / "evaluation" / "spectra.nc").unlink()
     (folder / "runs" / "sharp-seed0" / "evaluation" / "spectra.nc").unlink()
-    assert gather(folder).spectra() is None
+    assert load_finished(folder).spectra() is None
     assert "study-maps" not in study_page(folder).read_text(encoding="utf-8").split("<body>")[1]
 
 
@@ -829,7 +830,7 @@ def test_scores_that_are_missing_leave_gaps(tmp_path: Path) -> None:
     costs = pd.read_csv(folder / "costs.csv")
     costs.loc[costs["arm"] == "sharp", COSTS[0]] = math.nan
     costs.to_csv(folder / "costs.csv", index=False)
-    found = gather(folder)
+    found = load_finished(folder)
     page = _page(found)
     (only,) = page["ranking"]["tables"]
     cells = {row.name: row.cells for row in only.rows}

@@ -30,7 +30,7 @@ from subgrid.reporting.figures.perception_distortion import place
 from subgrid.reporting.figures.style import FIXED, MARKERS, OTHERS
 from subgrid.reporting.figures.variants import STRETCH, rows_of
 from subgrid.studies import paper_figures
-from subgrid.studies.load import gather
+from subgrid.studies.load import load_finished
 
 ARMS = ("sound", "tanh", "losses", "attention")
 MANY = tuple(f"system-{i}" for i in range(12))
@@ -428,7 +428,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_figures_are_written_whole_and_the_same_again(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = paper_figures.write_figures(gather(study))
+    paths = paper_figures.write_figures(load_finished(study))
     names = [path.stem for path in paths[::2]]
     assert names == ["differences-psnr", "curves-valid_rmse", "trade_off-t2m", "spectra-t2m", "profile-t2m", "maps-t2m"]
     assert [path.suffix for path in paths] == [".png", ".pdf"] * len(names)
@@ -442,7 +442,7 @@ def test_figures_are_written_whole_and_the_same_again(study: Path, monkeypatch: 
         assert (b"/Subtype /Image" in first[path]) == path.stem.startswith("maps")
     drawings = paper_figures._drawings
     monkeypatch.setattr(paper_figures, "_drawings", lambda one: list(drawings(one))[::7])  # first and last, to be quick
-    again = paper_figures.write_figures(gather(study))
+    again = paper_figures.write_figures(load_finished(study))
     assert [path.name for path in again[::2]] == ["differences-psnr.png", "maps-t2m.png"]
     assert all(path.read_bytes() == first[path] for path in again)
     assert plt.get_fignums() == []
@@ -455,7 +455,7 @@ def test_what_a_study_has_no_data_for_is_left_out(study: Path) -> None:
     table[(table.arm == "sound") & (table.score == "psnr")].to_csv(study / "results.csv", index=False)
     for path in study.glob("runs/*/history.csv"):
         pd.read_csv(path).drop(columns="valid_rmse").to_csv(path, index=False)
-    assert paper_figures.write_figures(gather(study)) == []
+    assert paper_figures.write_figures(load_finished(study)) == []
 
 
 def test_fields_drawn_from_noise_have_spectra_alone(study: Path) -> None:
@@ -463,14 +463,14 @@ def test_fields_drawn_from_noise_have_spectra_alone(study: Path) -> None:
         with xr.open_dataset(path) as opened:
             drawn = opened.load().drop_vars("t2m_coarse").drop_dims(["latitude_coarse", "longitude_coarse"])
         drawn.to_netcdf(path)
-    names = [name for name, _ in paper_figures._drawings(gather(study))]
+    names = [name for name, _ in paper_figures._drawings(load_finished(study))]
     assert names[-1] == "spectra-t2m"
 
 
 def test_a_paper_keeps_each_arms_style(study: Path) -> None:
     for path in study.glob("runs/sound-*/job.json"):
         path.unlink()  # the first arm did not finish
-    drawings = dict(paper_figures._drawings(gather(study)))
+    drawings = dict(paper_figures._drawings(load_finished(study)))
     styles = figures.system_styles(["sound", "tanh"])
     for name in ("spectra-t2m", "profile-t2m", "curves-valid_rmse"):
         lines = {line.get_label(): line for line in drawings[name]().axes[0].lines}

@@ -13,7 +13,7 @@ import xarray as xr
 from report_study import STATISTICS, make_study
 from subgrid.studies import export_arrays
 from subgrid.studies.export_arrays import write_outputs
-from subgrid.studies.load import gather
+from subgrid.studies.load import load_finished
 
 VARIABLES = ("t2m", "u10")
 
@@ -34,7 +34,7 @@ def test_histories_are_columns_of_one_value_a_validation(study: Path) -> None:
     history["train_ssim"] = np.nan  # taken by no validation
     history.loc[4, "train_psnr"] = np.nan  # by one not
     history.to_csv(run / "history.csv", index=False)
-    paths = write_outputs(gather(study))
+    paths = write_outputs(load_finished(study))
     folder = study / "outputs" / "tanh-seed1"
     measured = history.dropna(subset="valid_psnr")
     assert list(load(folder / "updates.npy")) == list(measured["step"])
@@ -54,7 +54,7 @@ def test_histories_are_columns_of_one_value_a_validation(study: Path) -> None:
 
 
 def test_statistics_broadcast_over_fields(study: Path) -> None:
-    write_outputs(gather(study))
+    write_outputs(load_finished(study))
     folder = study / "outputs" / "sound-seed0"
     for key in ("mean", "std", "min", "max"):
         values = load(folder / f"hr_{key}.npy")
@@ -69,7 +69,7 @@ def test_statistics_broadcast_over_fields(study: Path) -> None:
 
 
 def test_predictions_are_the_runs_own_in_physical_units(study: Path) -> None:
-    write_outputs(gather(study))
+    write_outputs(load_finished(study))
     for run in ("sound-seed0", "tanh-seed1"):
         folder = study / "outputs" / run
         with xr.open_dataset(study / "runs" / run / "evaluation" / "samples.nc") as opened:
@@ -107,7 +107,7 @@ def test_predictions_are_the_runs_own_in_physical_units(study: Path) -> None:
 def test_a_large_table_is_left_out_and_said(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (study / "runs" / "sound-seed0" / "provenance.json").write_text(json.dumps({"store": "elsewhere/0b9c.zarr"}))
     monkeypatch.setattr(export_arrays, "MAX_ROWS", 2303)
-    paths = write_outputs(gather(study))
+    paths = write_outputs(load_finished(study))
     assert not [path for path in paths if path.name == "predictions.csv"]
     said = paths[-1].read_text(encoding="utf-8")
     assert paths[-1] == study / "outputs" / "README.txt"
@@ -115,7 +115,7 @@ def test_a_large_table_is_left_out_and_said(study: Path, monkeypatch: pytest.Mon
     assert "    subgrid downscale runs/sound-seed0 stores/0b9c.zarr/lr sound-seed0.nc\n" in said
     assert str(study) not in said
     monkeypatch.setattr(export_arrays, "MAX_ROWS", 2304)
-    assert len([path for path in write_outputs(gather(study)) if path.name == "predictions.csv"]) == 4
+    assert len([path for path in write_outputs(load_finished(study)) if path.name == "predictions.csv"]) == 4
     largest = export_arrays.MAX_ROWS, 20_000 / 2304 * (study / "outputs/sound-seed0/predictions.csv").stat().st_size
     assert largest[1] < 2e6  # bytes, at the limit
 
@@ -128,17 +128,17 @@ def test_what_a_run_does_not_have_is_not_made(study: Path) -> None:
     with xr.open_dataset(other / "evaluation" / "samples.nc") as opened:
         drawn = opened.load().rename(valid_time="realization").drop_vars("realization")
     drawn.to_netcdf(other / "evaluation" / "samples.nc")
-    said = write_outputs(gather(study))[-1].read_text(encoding="utf-8")
+    said = write_outputs(load_finished(study))[-1].read_text(encoding="utf-8")
     assert {path.name for path in (study / "outputs" / "sound-seed0").iterdir()} == {"metrics.csv", "updates.npy"}
     assert load(study / "outputs" / "sound-seed0" / "updates.npy").shape == (0,)
     assert "sound-seed0: no sample fields\n" in said
-    assert "sound-seed1: channels t2m (K), u10 (m s-1); drawn from noise, so no predictions" in said
+    assert "sound-seed1: channels t2m (K), u10 (m s-1); unconditional samples, so no predictions" in said
     assert not (study / "outputs" / "sound-seed1" / "y_pred.npy").exists()
 
 
 def test_samples_without_statistics_keep_their_own_order(study: Path) -> None:
     (study / "runs" / "sound-seed0" / "statistics.json").unlink()
-    write_outputs(gather(study))
+    write_outputs(load_finished(study))
     assert load(study / "outputs" / "sound-seed0" / "y_pred.npy").shape == (3, 2, 16, 24)
     assert np.array_equal(
         load(study / "outputs" / "sound-seed0" / "y_true.npy"), load(study / "outputs" / "sound-seed1" / "y_true.npy")
@@ -148,6 +148,6 @@ def test_samples_without_statistics_keep_their_own_order(study: Path) -> None:
 def test_an_arm_without_a_finished_run_has_no_folder_and_the_rest_is_the_same_again(study: Path) -> None:
     for path in study.glob("runs/tanh-*/job.json"):
         path.unlink()
-    first = {path: path.read_bytes() for path in write_outputs(gather(study))}
+    first = {path: path.read_bytes() for path in write_outputs(load_finished(study))}
     assert {path.name for path in (study / "outputs").iterdir()} == {"sound-seed0", "sound-seed1", "README.txt"}
-    assert {path: path.read_bytes() for path in write_outputs(gather(study))} == first
+    assert {path: path.read_bytes() for path in write_outputs(load_finished(study))} == first

@@ -42,7 +42,7 @@ def test_the_budget_and_the_common_settings_are_in_every_arm() -> None:
         assert (arm.config.train.batch, arm.config.train.flips) == (4, True)
 
 
-def test_the_base_of_a_file_is_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_base_is_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "base.toml").write_text('[data]\nvariables = ["t2m"]\n[train]\nupdates = 7000\n')
     folder = tmp_path / "studies"
     folder.mkdir()
@@ -60,7 +60,7 @@ SYSTEM = "srgan-attention"
 
 def test_a_system_that_changes_more_than_the_arm_says_is_refused() -> None:
     arms: dict[str, Any] = {"plain": {}, "attention": {"system": SYSTEM}}
-    said = r"it differs from plain in more than it states: generator.attention \(None -> 'se'\). State these too"
+    said = r"settings differ from plain that the arm does not state: generator.attention \(None -> 'se'\). State them"
     with pytest.raises(ConfigError, match=f"^the given study: arms.attention: {said}"):
         load_study(make(arms))
     stated = load_study(make({"plain": {}, "attention": {"system": SYSTEM, "generator.attention": "se"}}))
@@ -73,7 +73,7 @@ def test_a_system_that_changes_more_than_the_arm_says_is_refused() -> None:
 def test_what_the_reference_states_alone_is_a_difference_too() -> None:
     arms = {"a": {"train.ema": 0.5}, "b": {"train.clip_norm": 2.0}}
     with pytest.raises(
-        ConfigError, match=r"arms.b: it differs from a in more than it states: train.ema \(0.5 -> 0.99\)"
+        ConfigError, match=r"arms.b: settings differ from a that the arm does not state: train.ema \(0.5 -> 0.99\)"
     ):
         load_study(make(arms))
     assert load_study(make({**arms, "b": {**arms["b"], "train.ema": 0.99}}), ["reference=a"]).reference == "a"
@@ -96,23 +96,26 @@ PROBLEMS: list[tuple[dict[str, Any], str]] = [
     ({"base": BASE, "seeds": [0], "budget": {"updates": 3}}, "arms is missing; a study has base, seeds"),
     (make({}), r"arms: got \{\}; dictionary should have at least 1 item"),
     (make({"a": {}}, seeds=[]), "seeds: got "),
-    (make({"a": {}}, seeds=[1, 1]), r"seeds: got \[1, 1\], expected each once."),
+    (make({"a": {}}, seeds=[1, 1]), r"seeds: got \[1, 1\], expected each seed once."),
     (make({"a": {}}, seeds=["x"]), "seeds.0: got 'x'; input should be a valid integer"),
     (make({"a": {}}, base=3), "base: got 3; "),
-    (make({"a b": {}}), "arms.a b: a name of letters, digits, _, [+] and - is expected."),
-    (make({"bicubic": {}}), "arms.bicubic: the baseline of that name is in every study; rename the arm."),
-    (make({"sound": {}}, reference="sund"), r"reference: no arm is called 'sund'. Did you mean 'sound'\?"),
-    (make({"a": {}, "b": {}}), "arms.b: it differs in nothing from a; state a difference, or leave it out."),
+    (make({"a b": {}}), "arms.a b: expected a name of letters, digits, _, [+] and -."),
+    (make({"bicubic": {}}), "arms.bicubic: every study has a baseline of this name; rename the arm."),
+    (make({"sound": {}}, reference="sund"), r"reference: there is no arm 'sund'. Did you mean 'sound'\?"),
+    (make({"a": {}, "b": {}}), "arms.b: no setting differs from a; change a setting, or remove the arm."),
     (make({"a": {"train.updates": 3}}), "arms.a.train.updates: the budget is the same for all arms; set it under"),
     (make({"a": {}}, common={"train": {"epochs": 3}}), "common.train.epochs: the budget is the same for all arms"),
-    (make({"a": {"seed": 3}}), "arms.a.seed: every arm has the seeds of the study; leave it away."),
+    (make({"a": {"seed": 3}}), "arms.a.seed: all arms have the seeds of the study; remove this key."),
     (make({"a": {"train.emma": 3}}), r"arms.a: unknown key train.emma. Did you mean 'train.ema'\?"),
     (
         make({"a": {}}, base={"system": "bicubic", "data.variables": ["t2m"]}),
         "arms.a: system: bicubic is a baseline with nothing to train",
     ),
     (make({"a": {}, "b": {"losses.adversarial.kind": "hing"}}), "arms.b: losses.adversarial.kind: got 'hing'"),
-    (make({"a": {}}, base="runs/one/config.json"), "base: got 'runs/one/config.json', expected a configuration's TOML"),
+    (
+        make({"a": {}}, base="runs/one/config.json"),
+        "base: got 'runs/one/config.json', expected a TOML file of a configuration",
+    ),
     (make({"a": {}}, base="nowhere.toml"), "no configuration file "),
 ]
 
@@ -124,7 +127,7 @@ def test_problems_are_refused(study: dict[str, Any], said: str) -> None:
 
 
 def test_a_run_s_configuration_is_no_study(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"config.json: expected a study's TOML file.$"):
+    with pytest.raises(ConfigError, match=r"config.json: expected a TOML file of a study.$"):
         load_study(tmp_path / "config.json")
 
 

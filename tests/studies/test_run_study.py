@@ -178,7 +178,7 @@ def test_one_arm_fails_and_the_others_do_not(unbroken: Path) -> None:
     assert list(zip(failed.arm, failed.seed, strict=True)) == [("wild", 0), ("wild", 1)]
     assert failed.error.str.match(r"RunError: the gradient is no longer finite at update \d").all()
     recorded = (unbroken / "runs" / "wild-seed0" / "error.txt").read_text()
-    assert recorded == failed.error[0] + "\n"  # one line: the user's to mend
+    assert recorded == failed.error[0] + "\n"  # one line: a user's error, without traceback
     row = pd.read_csv(unbroken / "results.csv").set_index("arm").loc["wild"]
     assert (row["num_seeds"], row["note"]) == (0, "failed: seed 0, 1")
     assert len(pd.read_csv(unbroken / "costs.csv")) == 4
@@ -235,10 +235,13 @@ def test_what_is_finished_is_kept_and_what_failed_is_tried_again(
 @pytest.mark.parametrize(
     "overrides, said",
     [
-        (["arms.sampled.train.ema=0.5"], r"arms.sampled: train.ema was 0.99, is now 0.5. Arms and seeds may be added"),
+        (
+            ["arms.sampled.train.ema=0.5"],
+            r"arms.sampled: train.ema was 0.99, is now 0.5. Only arms and seeds may be added",
+        ),
         (["budget.updates=6"], "arms.sound: train.updates was 4, is now 6"),
         (["reference=sampled"], "reference was 'sound', is now 'sampled'"),
-        (["seeds=[1, 2]"], "seed 0 is gone"),
+        (["seeds=[1, 2]"], "seed 0 was removed"),
     ],
 )
 def test_a_study_that_has_changed_is_refused(unbroken: Path, study_file: Path, overrides: list[str], said: str) -> None:
@@ -249,7 +252,7 @@ def test_a_study_that_has_changed_is_refused(unbroken: Path, study_file: Path, o
 
 
 def test_settings_that_an_older_subgrid_did_not_know_are_no_change(unbroken: Path, study_file: Path) -> None:
-    new = run_study._described(load_study(study_file))
+    new = run_study._describe(load_study(study_file))
     old = json.loads((unbroken / "study.json").read_text())
     for arm in old["arms"].values():
         for table, key in (("train", "training_fields"), ("data", "gap"), ("data", "coarsen"), ("data", "static")):
@@ -269,15 +272,15 @@ def test_settings_that_an_older_subgrid_did_not_know_are_no_change(unbroken: Pat
 def test_an_arm_that_is_gone_is_refused_and_one_that_is_new_is_not(unbroken: Path, study_file: Path) -> None:
     less = study_file.with_name("less.toml")
     less.write_text(STUDY.partition("[arms.wild]")[0])
-    with pytest.raises(RunError, match=r"arms.wild is gone"):
+    with pytest.raises(RunError, match=r"arms.wild was removed"):
         subgrid.study(less, out=unbroken)
     more = load_study(study_file, ["arms.new.train.clip_norm=0.5", "seeds=[0, 1, 2]"])
-    assert run_study._begun(unbroken, more) is not None
+    assert run_study._read_earlier(unbroken, more) is not None
 
 
 def test_a_folder_of_something_else_is_refused(study_file: Path, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").touch()
-    with pytest.raises(RunError, match=r"exists already and is no study's folder; choose another --out.$"):
+    with pytest.raises(RunError, match=r"exists and is not the folder of a study; choose another --out.$"):
         subgrid.study(study_file, out=tmp_path)
 
 
@@ -373,7 +376,7 @@ def test_where_no_scheduler_answers(study_file: Path, tmp_path: Path, monkeypatc
     monkeypatch.setattr(scheduling, "CONNECT_SECONDS", 0.5)
     with pytest.raises(RunError, match=r"^scheduler: no workers at nonsense://here: "):
         subgrid.study(study_file, out=tmp_path, scheduler="nonsense://here")
-    with pytest.raises(ConfigError, match=r"^workers and scheduler: give one of them"):
+    with pytest.raises(ConfigError, match=r"^workers and scheduler: give only one of them"):
         subgrid.study(study_file, out=tmp_path, scheduler="x", workers=2)
     with pytest.raises(ConfigError, match=r"^level is 95; expected a share between 0 and 1"):
         subgrid.study(study_file, out=tmp_path, level=95)
@@ -393,7 +396,7 @@ def test_a_job_that_dies_on_its_worker_is_recorded(
         LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
-        assert scheduling.threads_of(client) == 1
+        assert scheduling.count_threads(client) == 1
         scheduling.run_on(client, [job], lambda: None)
     assert job.error == "MemoryError: gone"
 
@@ -407,17 +410,19 @@ def test_threads_are_shared_out(workers: int, threads: int | None, cores: int, s
 
 
 def test_more_than_the_cores_is_refused(unbroken: Path, study_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match=r"^workers: got 3, there are 2 cores; take 2 or fewer.$"):
+    with pytest.raises(ConfigError, match=r"^workers: got 3, expected at most the number of cores, 2.$"):
         scheduling.share_threads(3, None, 2)
-    with pytest.raises(ConfigError, match=r"^threads: 2 workers of 3 threads, there are 4 cores; take 1 to 2.$"):
+    with pytest.raises(ConfigError, match=r"^threads: got 3 for each of 2 workers on 4 cores, expected 1 to 2.$"):
         scheduling.share_threads(2, 3, 4)
     with pytest.raises(ConfigError, match=r"^workers: got 0, expected 1 or more.$"):
         scheduling.share_threads(0, None, 2)
     monkeypatch.setattr(scheduling, "count_cores", lambda: 2)
-    with pytest.raises(ConfigError, match=r"The study was begun with 2 threads a run; --threads with another number"):
-        run_study._threads({"threads": 2}, 2, None)
-    with pytest.raises(ConfigError, match=r"take 1 to 1.$"):
-        run_study._threads({"threads": 1}, 2, 2)
+    with pytest.raises(
+        ConfigError, match=r"The study was started with 2 threads per run; another number \(--threads\) changes"
+    ):
+        run_study._choose_threads({"threads": 2}, 2, None)
+    with pytest.raises(ConfigError, match=r"expected 1 to 1.$"):
+        run_study._choose_threads({"threads": 1}, 2, 2)
     assert scheduling.count_cores() >= 1 and os.cpu_count()
 
 
@@ -428,7 +433,7 @@ def jobs_of(unbroken: Path) -> list[Job]:
     ]
 
 
-def test_the_board_shows_every_run(
+def test_the_progress_of_every_run_is_shown(
     copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("sound-seed0", "sampled-seed0"):
@@ -440,23 +445,23 @@ def test_the_board_shows_every_run(
     runs = [*jobs_of(copy), Job("late", 0, {}, str(copy / "runs" / "late-seed0"), "", 1)]
     terminal = Console(force_terminal=True, width=160, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
     monkeypatch.setattr(progress, "console", terminal)
-    with progress.board(runs) as seen:
-        seen.refresh()
+    with progress.show_progress(runs) as shown:
+        shown.refresh()
     text = terminal.export_text()
     assert "1 of 7 runs done, 2 failed" in text
     for line in (r"sound-seed0 +scoring", r"sampled-seed0 +training update 4, main", r"late-seed0 +waiting"):
         assert pd.Series(text.splitlines()).str.contains(line.replace(" update", " +update")).any(), line
     monkeypatch.setattr(progress, "console", Console(force_terminal=False))
-    with progress.board(runs) as seen:
-        seen.refresh()
-        seen.refresh()
-        seen._said -= progress.PLAIN_SECONDS
+    with progress.show_progress(runs) as shown:
+        shown.refresh()
+        shown.refresh()
+        shown._last_line -= progress.PLAIN_SECONDS
     said = capsys.readouterr().err
-    assert said.count("sampled-seed1: training begun") == 2  # once new, once for the log to show that it lives
+    assert said.count("sampled-seed1: training started") == 2  # once new, once for the log to show that it lives
     assert said.count("wild-seed0: failed RunError") == 1
     assert "late" not in said
-    with progress.board(runs, shown=False) as seen:
-        seen.refresh(now=True)
+    with progress.show_progress(runs, enabled=False) as shown:
+        shown.refresh(now=True)
     assert capsys.readouterr().err == ""
 
 
@@ -542,7 +547,7 @@ def test_which_is_better_where_a_score_may_err_on_both_sides() -> None:
     def said(ours: float, theirs: float, score: Any = ratio) -> str:
         a, b = ([np.concatenate([value * ones, ones], axis=1)] * 2 for value in (ours, theirs))
         compare = partial(paired_over_seeds, a, b, score.from_means)
-        return verdict(compare(), score, partial(compare, best=score.best))
+        return verdict(compare(), score, compare)
 
     assert said(0.9, 0.7) == "better" and said(1.4, 0.9) == "worse"
     assert said(1.25, 0.75) == "differs"
@@ -565,8 +570,8 @@ def test_a_job_that_is_done_is_left_alone_and_memory_is_measured_where_it_can_be
 
     monkeypatch.setattr(Path, "read_text", absent)
     monkeypatch.setattr(Path, "write_text", absent)
-    jobs._forget_peak()
-    assert jobs._peak() is None
+    jobs._reset_peak_memory()
+    assert jobs._peak_memory() is None
 
 
 def test_a_finished_study_has_its_page(unbroken: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Studies: arms x seeds, compared in pairs."""
+"""Studies: controlled ablations over several seeds, with each arm compared with a reference arm in pairs."""
 
 from subgrid.studies.plan import load_study
 from subgrid.studies.run_study import study

@@ -1,4 +1,4 @@
-"""One job of a study: train one arm with one seed, score it, say what it took; kept when done, recorded when it fails."""
+"""One job of a study: train one arm with one seed and score it. Finished jobs are kept, errors recorded."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ from subgrid.training.train import train
 ERROR = "error.txt"
 FACTS = "job.json"
 STUDY_FILE = "study.json"
-_ALONE = threading.Lock()  # torch's generator belongs to the process: two trainings in one would draw from each other's
+_ONE_AT_A_TIME = (
+    threading.Lock()
+)  # torch's random generator belongs to the process: two trainings would share its draws
 
 
 @dataclass(frozen=True)
 class Job:
-    """An arm and a seed.
+    """One arm with one seed.
 
     Attributes:
         arm: name of the arm.
-        seed: of the run.
-        config: resolved, as plain values.
-        out: the run directory, absolute.
-        store: the training store, absolute.
-        threads: of torch.
+        seed: random seed of the run.
+        config: the resolved configuration, as plain values.
+        out: absolute path of the run directory.
+        store: absolute path of the training store.
+        threads: number of torch threads.
     """
 
     arm: str
@@ -47,74 +49,76 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Arm and seed, as the run's folder is called."""
+        """Name of the run's folder, ``ARM-seedN``."""
         return Path(self.out).name
 
     @property
     def done(self) -> bool:
-        """Trained and scored."""
+        """Whether the run is trained and scored."""
         return (Path(self.out) / FACTS).is_file()
 
     @property
     def error(self) -> str | None:
-        """The first line of what went wrong, if anything did."""
+        """The first line of the recorded error, or None."""
         file = Path(self.out) / ERROR
         return (file.read_text(encoding="utf-8").splitlines() or [""])[0] if file.is_file() else None
 
 
 def run_job(job: Job, progress: Progress = silent) -> None:
-    """Train and score, going on from whatever is there; an error is written to the run's folder and goes no further."""
+    """Train and score, or resume; an error is recorded in the run's folder and not raised."""
     if job.done:
         return
     out = Path(job.out)
     (out / ERROR).unlink(missing_ok=True)
-    with _ALONE:
+    with _ONE_AT_A_TIME:
         threads = torch.get_num_threads()
         torch.set_num_threads(job.threads)
         try:
-            _work(job, out, progress)
-        except Exception as error:  # whatever it is, the other arms can do without this one
+            _train_and_evaluate(job, out, progress)
+        except Exception as error:  # any error: the other runs do not need this one
             record_error(job, error)
         finally:
             torch.set_num_threads(threads)
 
 
-def _work(job: Job, out: Path, progress: Progress) -> None:
-    """What the runs of the user's own hands do."""
-    _forget_peak()
+def _train_and_evaluate(job: Job, out: Path, progress: Progress) -> None:
+    """Train and evaluate, as the commands do."""
+    _reset_peak_memory()
     train(Config.model_validate(dict(job.config)), out=out, store=job.store, resume=True, progress=progress)
     evaluate(out, store=job.store, progress=progress)
-    write_json(out / FACTS, {"arm": job.arm, "seed": job.seed, "threads": job.threads, "peak_memory_mib": _peak()})
+    write_json(
+        out / FACTS, {"arm": job.arm, "seed": job.seed, "threads": job.threads, "peak_memory_mib": _peak_memory()}
+    )
 
 
 def record_error(job: Job, error: BaseException) -> None:
-    """Leave one line that names the error in the run's folder, and for a bug of ours its traceback."""
+    """Write the error into the run's folder: one line, followed by the traceback if it is not a user's error."""
     out = Path(job.out)
     out.mkdir(parents=True, exist_ok=True)
-    said = " ".join(f"{type(error).__name__}: {error}".split())
+    line = " ".join(f"{type(error).__name__}: {error}".split())
     trace = "" if isinstance(error, SubgridError) else "".join(traceback.format_exception(error))
-    write_text(out / ERROR, f"{said}\n{trace}")
+    write_text(out / ERROR, f"{line}\n{trace}")
 
 
 def read_facts(job: Job) -> dict[str, Any]:
-    """What a finished job took: `finished.json`, `evaluation.json` and `job.json` together."""
+    """Read what a finished job recorded: `finished.json`, `evaluation.json` and `job.json` together."""
     out = Path(job.out)
-    found: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     for path in (out / "finished.json", out / "evaluation" / "evaluation.json", out / FACTS):
-        found |= json.loads(path.read_text(encoding="utf-8"))
-    return found
+        facts |= json.loads(path.read_text(encoding="utf-8"))
+    return facts
 
 
-def _forget_peak() -> None:
-    """Begin to measure the peak of this job's memory, where Linux lets us; elsewhere it is that of the whole process."""
+def _reset_peak_memory() -> None:
+    """Start to measure the peak memory of this job, where Linux allows it; elsewhere the peak is that of the process."""
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
         return
 
 
-def _peak() -> float | None:
-    """Largest resident memory of this process since then, in MiB; None where the system does not say."""
+def _peak_memory() -> float | None:
+    """Read the largest resident memory since then, in MiB; None where the system does not report it."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:

@@ -1,4 +1,4 @@
-"""What a study's finished runs have to show, arm by arm: histories, sample fields, spectra."""
+"""Loads a finished study: its tables, and the histories, sample fields and spectra of its runs."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from subgrid.studies.jobs import FACTS, STUDY_FILE
 from subgrid.studies.results import fill_texts
 
 TABLES = ("results", "differences", "costs", "failures")
-LATER = ("single_seeds",)  # a study of an older subgrid has none
+OPTIONAL = ("single_seeds",)  # studies of the first versions do not have it
 
 
 @dataclass(frozen=True)
-class Gathered:
-    """A study's folder, read.
+class FinishedStudy:
+    """The folder of a finished study.
 
     Attributes:
-        folder: of the study.
-        facts: `study.json`.
-        tables: `results`, `single_seeds` (where there is one), `differences`, `costs` and `failures`, as `subgrid study`
-            writes them.
-        runs: folder of each finished run by arm and seed, in the study's order.
+        folder: the folder.
+        facts: the contents of `study.json`.
+        tables: `results`, `single_seeds` (if there is one), `differences`, `costs` and `failures`, as `subgrid study` writes
+            them, with the column names and verdicts of this version.
+        runs: folder of each finished run by arm and seed, in the order of the study.
     """
 
     folder: Path
@@ -41,65 +41,63 @@ class Gathered:
 
     @property
     def results(self) -> pd.DataFrame:
-        """`results.csv`, one row an arm, variable and score."""
+        """`results.csv`: one row for each arm, variable and score."""
         return self.tables["results"]
 
     @property
     def reference(self) -> str:
-        """Name of the arm that the others are paired with."""
+        """Name of the arm that the others are compared with."""
         return str(self.facts["reference"])
 
     def histories(self) -> dict[str, dict[int, pd.DataFrame]]:
-        """`history.csv` of each finished run, by arm and seed."""
+        """Read `history.csv` of each finished run, by arm and seed."""
         return {
             arm: {seed: pd.read_csv(path / "history.csv") for seed, path in runs.items()}
             for arm, runs in self.runs.items()
         }
 
     def samples(self) -> xr.Dataset | None:
-        """Sample fields of truth, baselines and arms, each arm by its first finished seed.
+        """Read the sample fields of truth, baselines and the first finished seed of each arm.
 
         Returns:
             `V(system, valid_time, y, x)` and `V_coarse(valid_time, y_coarse, x_coarse)`, as an evaluation writes them. Coarse
-            fields and baselines are the reference arm's. An arm of another truth is left out. None where no run has fields
-            that can be compared.
+            fields and baselines come from the reference arm. An arm with another truth is left out. None where no run has
+            fields that can be compared.
         """
-        return self._side_by_side("samples.nc", first=True)
+        return self._merged("samples.nc", slice(1))
 
     def spectra(self) -> xr.Dataset | None:
-        """Mean spectra of truth, baselines and arms, the mean over an arm's seeds: `V(system, wavelength)`."""
-        return self._side_by_side("spectra.nc", first=False)
+        """Read the spectra of truth, baselines and arms, averaged over the seeds of an arm: `V(system, wavelength)`."""
+        return self._merged("spectra.nc", slice(None))
 
-    def _side_by_side(self, name: str, *, first: bool) -> xr.Dataset | None:
-        """Join one file of all runs along `system`; the reference's truth is the measure."""
-        read = {
-            arm: [found for path in self.runs[arm].values() if (found := _read(path, name)) is not None][
-                : 1 if first else None
-            ]
-            for arm in sorted(self.runs, key=lambda one: one != self.reference)
+    def _merged(self, name: str, which: slice) -> xr.Dataset | None:
+        """Join one file of the chosen runs of each arm along `system`; the truth is that of the reference arm."""
+        by_arm = {
+            arm: [fields for path in self.runs[arm].values() if (fields := _read(path, name)) is not None][which]
+            for arm in sorted(self.runs, key=lambda arm: arm != self.reference)
         }
-        joined = merge_systems(read)
+        joined = merge_systems(by_arm)
         if joined is None:
             return None
-        order = [one for one in (TRUTH, *BASELINES, *self.runs) if one in joined["system"].values]
+        order = [name for name in (TRUTH, *BASELINES, *self.runs) if name in joined["system"].values]
         return joined.sel(system=order)
 
 
-def gather(folder: str | Path) -> Gathered:
-    """Read a study's folder.
+def load_finished(folder: str | Path) -> FinishedStudy:
+    """Load the folder of a finished study.
 
     Raises:
-        RunError: where it is none, or nothing is finished there.
+        RunError: the folder is not that of a finished study, or none of its runs is finished.
     """
     folder = Path(folder)
     missing = [name for name in (STUDY_FILE, *(f"{table}.csv" for table in TABLES)) if not (folder / name).is_file()]
     if missing:
         raise RunError(
-            f"{folder} has no {', '.join(missing)}: it is no finished study; run `subgrid study` with it as --out."
+            f"{folder} is not the folder of a finished study: it has no {', '.join(missing)}. Run `subgrid study` first."
         )
     facts = json.loads((folder / STUDY_FILE).read_text(encoding="utf-8"))
-    there = [name for name in (*TABLES, *LATER) if (folder / f"{name}.csv").is_file()]
-    read = {name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values=[""]) for name in there}
+    names = [name for name in (*TABLES, *OPTIONAL) if (folder / f"{name}.csv").is_file()]
+    read = {name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values=[""]) for name in names}
     tables = {name: fill_texts(update_names(table)) for name, table in read.items()}
     runs = {
         arm: {
@@ -108,8 +106,8 @@ def gather(folder: str | Path) -> Gathered:
         for arm in facts["arms"]
     }
     if not any(runs.values()):
-        raise RunError(f"{folder}: none of its runs is finished; failures.csv says why.")
-    return Gathered(folder, facts, tables, runs)
+        raise RunError(f"{folder}: no run of this study is finished; failures.csv lists the errors.")
+    return FinishedStudy(folder, facts, tables, runs)
 
 
 def _read(run: Path, name: str) -> xr.Dataset | None:
@@ -117,4 +115,4 @@ def _read(run: Path, name: str) -> xr.Dataset | None:
     if not path.is_file():
         return None
     with xr.open_dataset(path) as dataset:
-        return None if "realization" in dataset.dims else dataset.load()  # fields drawn from noise belong to no time
+        return None if "realization" in dataset.dims else dataset.load()  # unconditional samples have no time

@@ -23,7 +23,7 @@ from subgrid.reporting.verdict import Verdict, listed
 from subgrid.scores.registry import BASELINES, DISTORTION, REALISM, TIED, TRUTH, WORSE
 from subgrid.scores.seeds import FEWEST_SEEDS
 from subgrid.studies.jobs import STUDY_FILE
-from subgrid.studies.load import Gathered, gather
+from subgrid.studies.load import FinishedStudy, load_finished
 from subgrid.studies.paired_runs import BETTER, DIFFERS, OPEN
 from subgrid.studies.single_seed import is_claim, is_unsupported
 
@@ -57,33 +57,33 @@ def report(runs: Sequence[str | Path], out: str | Path) -> Path:
 
 
 def study_page(folder: str | Path, out: str | Path | None = None) -> Path:
-    """Write one HTML file on a finished study.
+    """Write the page of a finished study as one HTML file.
 
     Args:
-        folder: of the study, as `subgrid study` left it.
+        folder: folder of the study, as `subgrid study` wrote it.
         out: the HTML file; `FOLDER/report.html` by default.
 
     Returns:
-        The file.
+        The path of the HTML file.
 
     Raises:
-        RunError: where the folder is no study's, nothing is finished in it, or `out` is a directory.
+        RunError: the folder is not that of a finished study, none of its runs is finished, or `out` is a directory.
     """
-    found = gather(folder)
+    study = load_finished(folder)
     out = check_out(Path(folder) / "report.html" if out is None else out)
-    return write_page(_page(found), [_group(found)], out)
+    return write_page(_page(study), [_group(study)], out)
 
 
-def _page(found: Gathered) -> dict[str, Any]:
-    results, reference = found.results, found.reference
-    config = found.facts["arms"][reference]["config"]
+def _page(study: FinishedStudy) -> dict[str, Any]:
+    results, reference = study.results, study.reference
+    config = study.facts["arms"][reference]["config"]
     return {
-        "title": str(found.facts["text"] or f"Study of {len(found.facts['arms'])} arms"),
+        "title": str(study.facts["text"] or f"Study of {len(study.facts['arms'])} arms"),
         "verdict": Verdict(_verdict(results, reference), "none"),
         "subtitle": f"RMSE over all test times, in pairs of equal seed with {reference}; intervals over times and seeds.",
-        "about": _about(found),
-        "ranking": {"tables": _tables(results, found), "intro": _intro(reference), "notes": _notes(results)},
-        "study": _study(found),
+        "about": _about(study),
+        "ranking": {"tables": _tables(results, study), "intro": _intro(reference), "notes": _notes(results)},
+        "study": _study(study),
         "scores": None,
         "single": True,
         "runs": [
@@ -91,7 +91,7 @@ def _page(found: Gathered) -> dict[str, Any]:
                 "label": reference,
                 "sections": [],
                 "settings": {f"{name} ({reference})": rows for name, rows in setting_groups(config).items()},
-                "provenance": provenance_entries({key: found.facts[key] for key in _HOW if key in found.facts}),
+                "provenance": provenance_entries({key: study.facts[key] for key in _HOW if key in study.facts}),
             }
         ],
     }
@@ -104,19 +104,19 @@ def _intro(reference: str) -> str:
     )
 
 
-def _about(found: Gathered) -> list[tuple[str, str]]:
-    facts = found.facts
-    done = sum(map(len, found.runs.values()))
-    asked = len(facts["arms"]) * len(facts["seeds"])
-    data = facts["arms"][found.reference]["config"]["data"]
+def _about(study: FinishedStudy) -> list[tuple[str, str]]:
+    facts = study.facts
+    done = sum(map(len, study.runs.values()))
+    planned = len(facts["arms"]) * len(facts["seeds"])
+    data = facts["arms"][study.reference]["config"]["data"]
     return [
-        ("Arms", f"{len(facts['arms'])}; the others are compared with {found.reference}"),
+        ("Arms", f"{len(facts['arms'])}; the others are compared with {study.reference}"),
         ("Seeds", ", ".join(map(str, facts["seeds"]))),
         ("Budget", _budget(facts["budget"])),
-        ("Runs", f"{done} of {asked} finished"),
+        ("Runs", f"{done} of {planned} finished"),
         (
             "Data",
-            f"{Path(str(data.get('source', ''))).name}, {data.get('factor')} fine cells per coarse cell along each axis",
+            f"{Path(data.get('source', '')).name}, {data.get('factor')} fine cells per coarse cell along each axis",
         ),
     ]
 
@@ -126,9 +126,9 @@ def _budget(budget: Mapping[str, float]) -> str:
 
 
 def _verdict(results: pd.DataFrame, reference: str) -> str:
-    """Which arms are better or worse than the reference by RMSE, variable by variable."""
+    """Say which arms have a better or worse RMSE than the reference arm, for each variable."""
     arms = results[(results["score"] == DISTORTION) & ~results["arm"].isin([reference, *BASELINES])]
-    said = []
+    sentences = []
     for variable, rows in arms.groupby("variable", sort=False):
         verdicts = {kind: list(rows.loc[rows["verdict"] == kind, "arm"]) for kind in (BETTER, WORSE, TIED)}
         words = {BETTER: "better than", WORSE: "worse than", TIED: "not significantly different from"}
@@ -137,21 +137,20 @@ def _verdict(results: pd.DataFrame, reference: str) -> str:
             for kind, names in verdicts.items()
             if names
         ]
-        open_ = list(rows.loc[rows["verdict"] == "", "arm"])
-        parts += [f"no interval for {listed(open_, ' and ')}"] if open_ else []
-        said.append(f"{variable_title(str(variable))}: {'; '.join(parts)}.")
+        without = list(rows.loc[rows["verdict"] == OPEN, "arm"])
+        parts += [f"no interval for {listed(without, ' and ')}"] if without else []
+        sentences.append(f"{variable_title(str(variable))}: {'; '.join(parts)}.")
     others = set(results["arm"]) - {reference, *BASELINES}
-    alone = "No other arm was scored by RMSE." if others else f"{reference} is the only arm."
-    return " ".join(said) or alone
+    nothing = "No other arm was scored by RMSE." if others else f"{reference} is the only arm."
+    return " ".join(sentences) or nothing
 
 
-def _tables(results: pd.DataFrame, found: Gathered) -> list[RankTable]:
-    """A table a variable that has more than one of the ranked scores."""
+def _tables(results: pd.DataFrame, study: FinishedStudy) -> list[RankTable]:
+    """Make one table for each variable that has more than one of the ranked scores."""
     out = []
-    texts = {name: str(arm["text"]) for name, arm in found.facts["arms"].items()}
+    texts = {name: str(arm["text"]) for name, arm in study.facts["arms"].items()}
     for variable, rows in results[results["score"].isin(RANKED)].groupby("variable", sort=False):
-        there = set(rows["score"])
-        scores = [score for score in RANKED if score in there]
+        scores = [score for score in RANKED if score in set(rows["score"])]
         if len(scores) < 2:
             continue
         units = dict(zip(rows["score"], rows["units"], strict=True))
@@ -161,7 +160,7 @@ def _tables(results: pd.DataFrame, found: Gathered) -> list[RankTable]:
             by_score = {str(row["score"]): row for row in of_arm.to_dict("records")}
             cells = [_cell(score, by_score.get(score), largest[score]) for score in scores]
             note = texts.get(str(arm), "interpolation")
-            table.rows.append(RankRow(str(arm), note, cells, reference=arm == found.reference))
+            table.rows.append(RankRow(str(arm), note, cells, reference=arm == study.reference))
         out.append(table.sort())
     return out
 
@@ -170,28 +169,28 @@ def _cell(score: str, row: Mapping[Any, Any] | None, largest: float) -> RankCell
     if row is None:
         return RankCell("n/a", math.nan)
     verdict = str(row["verdict"])
-    gap = Entry(row["difference"], row["lower"], row["upper"], "")
-    size = max((abs(value) for value in gap[:3] if math.isfinite(value)), default=0.0)
+    difference = Entry(row["difference"], row["lower"], row["upper"], "")
+    size = max((abs(value) for value in difference[:3] if math.isfinite(value)), default=0.0)
     value = float(row["mean"])
     text = format_number(value, largest)
-    finest = 99 if "e" in text else len(text.partition(".")[2]) + 1  # decimals
+    finest = 99 if "e" in text else len(text.partition(".")[2]) + 1  # decimals: one more than the score
     interval = ""
-    if not math.isnan(gap.value):
+    if not math.isnan(difference.value):
         decimals = min(num_decimals(size, 3), finest)
-        ends = format_interval(gap.lower, gap.upper, decimals=decimals)
-        interval = f"{format_number(gap.value, decimals=decimals, signed=True)} {ends}".rstrip()
+        ends = format_interval(difference.lower, difference.upper, decimals=decimals)
+        interval = f"{format_number(difference.value, decimals=decimals, signed=True)} {ends}".rstrip()
     mark = verdict or (NO_INTERVAL if interval else "")
     return RankCell(text, distance(score, value), format_spread(row["spread"]), interval, mark, KINDS.get(verdict, ""))
 
 
 def _notes(results: pd.DataFrame) -> list[str]:
-    """Why scores of the tables have no interval, each reason once."""
+    """Say why scores of the tables have no interval, each reason once."""
     missing = results[results["score"].isin(RANKED) & results["difference"].notna() & results["lower"].isna()]
     counts = missing[missing["note"] != ""]["note"].value_counts()
     return [f"No interval for {count} of these differences: {note}." for note, count in counts.items()]
 
 
-def _study(found: Gathered) -> dict[str, Any]:
+def _study(study: FinishedStudy) -> dict[str, Any]:
     arms = [
         {
             "name": name,
@@ -202,18 +201,18 @@ def _study(found: Gathered) -> dict[str, Any]:
                 for one in arm["differences"]
             ],
         }
-        for name, arm in found.facts["arms"].items()
+        for name, arm in study.facts["arms"].items()
     ]
-    failed = found.tables["failures"]
+    failed = study.tables["failures"]
     return {
-        "reference": found.reference,
-        "budget": _budget(found.facts["budget"]),
-        "seeds": ", ".join(map(str, found.facts["seeds"])),
+        "reference": study.reference,
+        "budget": _budget(study.facts["budget"]),
+        "seeds": ", ".join(map(str, study.facts["seeds"])),
         "arms": arms,
-        "not_significant": list(_not_significant(found.results)),
-        "single_seeds": _single_seeds(found.tables.get("single_seeds")),
+        "not_significant": list(_not_significant(study.results)),
+        "single_seeds": _single_seeds(study.tables.get("single_seeds")),
         "failures": list(failed.itertuples(index=False, name=None)),
-        **_costs(found.tables["costs"]),
+        **_costs(study.tables["costs"]),
     }
 
 
@@ -222,14 +221,14 @@ def _plain(value: Any) -> str:
 
 
 def _not_significant(results: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
-    """Variable, score, and the arms without a significant difference from the reference in it."""
+    """Yield variable, score, and the arms without a significant difference from the reference arm."""
     tied = results[(results["verdict"] == TIED) & results["score"].isin(RANKED) & ~results["arm"].isin(BASELINES)]
     for (variable, score), rows in tied.groupby(["variable", "score"], sort=False):
         yield str(variable), title_of(str(score)), listed(list(rows["arm"]), " and ")
 
 
 def _single_seeds(single: pd.DataFrame | None) -> dict[str, Any] | None:
-    """Conclusions from single seeds, and those that all seeds together do not confirm; None with fewer than two seeds."""
+    """Compare the conclusions from single seeds with those from all seeds; None with fewer than two seeds."""
     if single is None or single["seed"].nunique() < FEWEST_SEEDS:
         return None
     single = single[single["score"].isin(RANKED)]
@@ -238,9 +237,9 @@ def _single_seeds(single: pd.DataFrame | None) -> dict[str, Any] | None:
         if not is_unsupported(of_seeds).any():
             continue
         by_verdict = {text: of_seeds.loc[of_seeds["verdict"] == text, "seed"] for text in (*KINDS, OPEN)}
-        said = [f"{text or NO_INTERVAL}: {_seeds(seeds)}" for text, seeds in by_verdict.items() if len(seeds)]
+        verdicts = [f"{text or NO_INTERVAL}: {_seeds(seeds)}" for text, seeds in by_verdict.items() if len(seeds)]
         together = of_seeds["all_seeds"].iloc[0] or NO_INTERVAL
-        rows.append((str(arm), variable_title(str(variable)), title_of(str(score)), "; ".join(said), together))
+        rows.append((str(arm), variable_title(str(variable)), title_of(str(score)), "; ".join(verdicts), together))
     return {
         "comparisons": len(single),
         "claims": int(is_claim(single).sum()),
@@ -255,7 +254,7 @@ def _seeds(seeds: Iterable[int]) -> str:
 
 
 def _costs(costs: pd.DataFrame) -> dict[str, Any]:
-    """Means over seeds, and their columns' titles."""
+    """Average the costs over seeds, with the titles of the columns."""
     names = [name for name in costs.columns if name not in ("arm", "seed") and costs[name].notna().any()]
     means = costs.groupby("arm", sort=False)[names].mean()
     titles = [name.replace("_mib", " (MiB)").replace("_", " ") for name in names]
@@ -269,42 +268,44 @@ def _count(value: float) -> str:
     return "n/a" if math.isnan(value) else f"{value:,.0f}"
 
 
-def _group(found: Gathered) -> SystemGroup:
-    """All arms that can be shown in the same figures."""
-    samples = found.samples()
-    there = [] if samples is None else [str(name) for name in samples["system"].values]
-    histories = {arm: list(tables.values()) for arm, tables in found.histories().items() if tables}
+def _group(study: FinishedStudy) -> SystemGroup:
+    """Group all arms that can be shown in the same figures."""
+    samples = study.samples()
+    names = [] if samples is None else [str(name) for name in samples["system"].values]
+    histories = {arm: list(tables.values()) for arm, tables in study.histories().items() if tables}
     return SystemGroup(
         "study",
         "",
         samples,
-        found.spectra(),
+        study.spectra(),
         histories,
-        _points(found.results),
-        _pair(found, there) if there else ("", ""),
-        _whose(found, there) if there else "",
+        _points(study.results),
+        _initial_pair(study, names) if names else ("", ""),
+        _about_fields(study, names) if names else "",
     )
 
 
-def _whose(found: Gathered, there: Sequence[str]) -> str:
-    """A sentence on the fields of the maps."""
-    arm = next(arm for arm in (found.reference, *found.runs) if arm in there)
+def _about_fields(study: FinishedStudy, names: Sequence[str]) -> str:
+    """Say which runs the fields of the maps come from."""
+    arm = next(arm for arm in (study.reference, *study.runs) if arm in names)
     return f"Fields are those of each arm's first finished seed; coarse input and interpolation are those of {arm}."
 
 
-def _pair(found: Gathered, there: Sequence[str]) -> tuple[str, str]:
-    """The reference, and the other arm of lowest RMSE, among the systems that the maps hold."""
-    rows = found.results[found.results["score"] == DISTORTION].dropna(subset=["mean"])
-    rows = rows[rows["arm"].isin(there)]
+def _initial_pair(study: FinishedStudy, names: Sequence[str]) -> tuple[str, str]:
+    """Choose the systems that the maps show first: the reference arm, and the other arm of lowest RMSE."""
+    rows = study.results[study.results["score"] == DISTORTION].dropna(subset=["mean"])
+    rows = rows[rows["arm"].isin(names)]
     first = rows[rows["variable"] == rows["variable"].iloc[0]] if len(rows) else rows
     ranked = [str(arm) for arm in first.sort_values("mean", kind="stable")["arm"]]
-    arms = sorted([*ranked, *(one for one in there if one not in (TRUTH, *ranked))], key=lambda one: one in BASELINES)
-    left = found.reference if found.reference in there else arms[0]
+    arms = sorted(
+        [*ranked, *(name for name in names if name not in (TRUTH, *ranked))], key=lambda arm: arm in BASELINES
+    )
+    left = study.reference if study.reference in names else arms[0]
     return left, next((arm for arm in arms if arm != left), left)
 
 
 def _points(results: pd.DataFrame) -> dict[tuple[str, str], Sequence[Point]]:
-    """Each arm's distortion and realism, with its seeds'."""
+    """Collect distortion and realism of each arm, as means and for each seed."""
     out: dict[tuple[str, str], Sequence[Point]] = {}
     seeds = [name for name in results.columns if name.startswith("seed_")]
     for variable, rows in results.groupby("variable", sort=False):

@@ -85,11 +85,11 @@ def _read_scores(job: Job, system: str) -> Scores:
 
 def score_definitions(reference: ArmRuns) -> dict[Quantity, Score]:
     """Find the scores that can be computed from the reference arm's statistics; empty where its runs kept none."""
-    job = next((job for job in reference.jobs if _statistics_file(job).is_file()), None)
-    if job is None:
+    kept = [job for job in reference.jobs if _statistics_file(job).is_file()]
+    if not kept:
         return {}
-    run = load_run(job.out)
-    store = store_of(run, job.store)
+    run = load_run(kept[0].out)
+    store = store_of(run, kept[0].store)
     jobs = list_jobs(request_of(run, store), whole_grid(store.hr))
     return {(job.variable, job.score.name): job.score for job in jobs}
 
@@ -100,12 +100,7 @@ def _statistics_file(job: Job) -> Path:
 
 @dataclass(frozen=True)
 class RunStatistics:
-    """The open statistics of one run.
-
-    Attributes:
-        reader: the run's file.
-        index: position of the run's system in it.
-    """
+    """The open statistics of one run, and the position of the run's system in them."""
 
     reader: StatisticsReader
     index: int
@@ -154,7 +149,7 @@ class PairedRuns:
         return f"another {'data range' if same else 'convention'} than the reference's"
 
     def read(self, quantity: Quantity) -> tuple[list[FloatArray], list[FloatArray]]:
-        """Read the statistics of one score, (time, num_statistics), for each run of the arm and of the reference arm."""
+        """Read the statistics of one score, (time, num_statistics), of the arm's runs and of the reference arm's runs."""
         return [run.read(quantity) for run in self.arm_runs], [run.read(quantity) for run in self.reference_runs]
 
 
@@ -211,30 +206,45 @@ def _refusal(arm: ArmRuns, reference: ArmRuns) -> str:
     return "" if kept else "unconditional samples have no paired truth to be compared over"
 
 
-def verdict(
-    difference: Interval | SeedInterval, score: Score, compare_distances: Callable[[], Interval | SeedInterval]
-) -> str:
-    """Decide which of two systems is better.
+def describe_difference(score: Score, compare: Callable[..., Interval | SeedInterval]) -> dict[str, Any]:
+    """Compare two systems in one score.
 
     Args:
-        difference: the difference of their scores, the first minus the second.
         score: the score, which says which values are better.
-        compare_distances: returns the difference of their distances from the best value; called for a score that can be
-            wrong on both sides of it.
+        compare: returns the difference of the scores, the first system minus the second; with ``best=VALUE``, the difference
+            of their distances from that value.
+
+    Returns:
+        Columns of a table: difference, lower, upper, significant (`yes`, `no`, or empty without an interval), verdict, note.
+    """
+    found = compare()
+    return {
+        "difference": found.value,
+        "lower": found.lower,
+        "upper": found.upper,
+        "significant": {None: "", True: "yes", False: "no"}[found.significant],
+        "verdict": verdict(found, score, compare),
+        "note": found.reason or "",
+    }
+
+
+def verdict(difference: Interval | SeedInterval, score: Score, compare: Callable[..., Interval | SeedInterval]) -> str:
+    """Decide which of two systems is better, from the difference of their scores.
+
+    Args:
+        difference: what `compare` returned.
+        score: as of `describe_difference`.
+        compare: as of `describe_difference`; called for a score that can be wrong on both sides of its best value.
 
     Returns:
         `better` or `worse` for the first system, `no significant difference`, `differs` where the difference is
         significant but neither is closer to the best value, empty without an interval.
     """
-    if difference.significant is None:
-        return OPEN
     if not difference.significant:
-        return TIED
+        return OPEN if difference.significant is None else TIED
     if score.higher_is_better is not None:
         return BETTER if (difference.value > 0) == score.higher_is_better else WORSE
-    if not math.isfinite(score.best):
-        return DIFFERS
-    distances = compare_distances()
-    if not distances.significant:
+    distances = compare(best=score.best) if math.isfinite(score.best) else None
+    if distances is None or not distances.significant:
         return DIFFERS
     return BETTER if distances.value < 0 else WORSE

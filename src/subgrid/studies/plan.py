@@ -1,19 +1,21 @@
-"""What a study compares: a base, arms that state only their difference, seeds, one budget; checked before anything is trained.
+"""Reads a study file: a base configuration, arms that state only their differences, seeds and one budget.
 
-base = "../examples/gfs_winds.toml"     # beside the study's file; or an inline table [base]
+All arms are checked before anything is trained.
+
+base = "../examples/gfs_winds.toml"     # relative to the study file; or an inline table [base]
 seeds = [0, 1, 2]
-reference = "sound"                     # the arm that the others are paired with; the first by default
+reference = "sound"                     # the arm that the others are compared with; the first by default
 
 [budget]
-updates = 1200                          # or seconds; the same for all
+updates = 1200                          # or seconds; the same for all arms
 
-[common]                                # settings of every arm, over the base's
+[common]                                # settings of all arms, which override the base
 train.validate_every = 200
 
 [arms.sound]
 
 [arms.tanh]
-text = "clips what lies beyond one standard deviation"
+text = "clips values beyond one standard deviation"
 generator.head = "tanh"
 """
 
@@ -33,12 +35,12 @@ from subgrid.errors import ConfigError, SubgridError, nearest
 from subgrid.scores.registry import BASELINES
 from subgrid.training.dry_run import check_config
 
-NAMING = {"system", "summary", "family", "seed"}  # what a system is called is no difference in what it does
+NAMING = {"system", "summary", "family", "seed"}  # names and descriptions do not change what a system computes
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
 
 
 class Budget(BaseModel):
-    """Length of every training: exactly one of the two."""
+    """Length of each training: exactly one of the two."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     updates: Annotated[int, Field(ge=1)] | None = None
@@ -52,7 +54,7 @@ class Budget(BaseModel):
 
 
 class ArmFile(BaseModel):
-    """An arm as written: its settings are what is left beside these two."""
+    """An arm as written in the file; all keys but these two are settings."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     text: str = ""
@@ -60,7 +62,7 @@ class ArmFile(BaseModel):
 
 
 class StudyFile(BaseModel):
-    """A study as written."""
+    """A study as written in the file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     base: str | dict[str, Any]
@@ -77,10 +79,10 @@ class Difference:
     """One setting in which an arm differs from the reference arm.
 
     Attributes:
-        key: dotted.
-        reference: its value there; None where there is none.
-        value: its value in the arm.
-        stated: whether the arm says so itself.
+        key: the setting, with dots.
+        reference: its value in the reference arm; None where the reference arm does not have it.
+        value: its value in the arm, likewise.
+        stated: whether the arm states it.
     """
 
     key: str
@@ -91,14 +93,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm, resolved.
+    """One arm: a configuration that the study compares, named after the arms of a clinical trial.
 
     Attributes:
-        name: as in the study.
-        text: one line for the reader.
+        name: name of the arm.
+        text: a description in one line.
         config: the resolved configuration, with the first seed.
-        differences: from the reference arm.
-        confounded: the study admits that more than one thing differs.
+        differences: all settings in which it differs from the reference arm.
+        confounded: whether it may differ in more settings than it states.
     """
 
     name: str
@@ -113,11 +115,11 @@ class Plan:
     """A study, resolved and checked.
 
     Attributes:
-        arms: in the study's order.
-        seeds: of every arm.
-        reference: name of the arm that others are paired with.
+        arms: the arms in the order of the file.
+        seeds: the random seeds of each arm.
+        reference: name of the arm that the others are compared with.
         budget: the training length, `updates` or `seconds`.
-        text: one line for the reader.
+        text: a description in one line.
     """
 
     arms: tuple[Arm, ...]
@@ -128,15 +130,15 @@ class Plan:
 
 
 def load_study(study: str | Path | Mapping[str, Any], overrides: Iterable[str] = ()) -> Plan:
-    """Read a study and check all that needs no data.
+    """Read a study and check everything that needs no data.
 
     Args:
-        study: a TOML file, or a mapping of the same form; then a `base` path is relative to the working directory.
-        overrides: `key=value` over the study's own keys, such as `budget.updates=200` or `common.train.batch=4`.
+        study: a TOML file, or a mapping of the same form, in which a `base` path is relative to the working directory.
+        overrides: `key=value` for keys of the study, such as `budget.updates=200` or `common.train.batch=4`.
 
     Raises:
-        ConfigError: an unknown key, an arm that cannot be trained, that is another's twin, or that differs from the
-            reference in more than it states.
+        ConfigError: an unknown key; an arm that cannot be trained, is equal to the reference arm, or differs from it in
+            a setting that it does not state.
     """
     where = "the given study" if isinstance(study, Mapping) else str(study)
     raw = expand_keys(study if isinstance(study, Mapping) else _read_toml(Path(study)))
@@ -148,61 +150,61 @@ def load_study(study: str | Path | Mapping[str, Any], overrides: Iterable[str] =
         raise ConfigError(f"{where}: {_explain(error)}") from None
     _check_names(written, where)
     base = _base(written.base, Path.cwd() if isinstance(study, Mapping) else Path(study).parent)
-    _refuse_budget(written.common, f"{where}: common")
+    _check_budget(written.common, f"{where}: common")
     base = merge(base, expand_keys(written.common))
     configs = {name: _resolve(base, arm, written, f"{where}: arms.{name}") for name, arm in written.arms.items()}
     reference = written.reference or next(iter(written.arms))
     arms = []
     for name, arm in written.arms.items():
-        found = differences(configs[name], configs[reference], _settings(arm))
+        changed = differences(configs[name], configs[reference], _settings(arm))
         if name != reference:
-            _refuse_unstated(found, arm, f"{where}: arms.{name}", reference)
-        arms.append(Arm(name, arm.text, configs[name], found, arm.confounded))
-    budget = {key: value for key, value in written.budget.model_dump().items() if value is not None}
+            _check_stated(changed, arm, f"{where}: arms.{name}", reference)
+        arms.append(Arm(name, arm.text, configs[name], changed, arm.confounded))
+    budget = written.budget.model_dump(exclude_none=True)
     return Plan(tuple(arms), tuple(written.seeds), reference, budget, written.text)
 
 
 def differences(config: Config, reference: Config, stated: Mapping[str, Any]) -> tuple[Difference, ...]:
-    """All settings in which two resolved configurations differ, but for names and seed.
+    """List all settings in which two resolved configurations differ, except names and seed.
 
-    A setting counts as stated where the arm gives it; and, where the arm states that a part has another `name` or `kind`, the
-    options which only one of the two parts has.
+    A setting counts as stated if the arm gives it. If the arm gives another `name` or `kind` for a part, the options that
+    only one of the two parts has count as stated too.
 
     Args:
-        config: of the arm.
-        reference: of the reference arm.
-        stated: the arm's own settings, nested.
+        config: configuration of the arm.
+        reference: configuration of the reference arm.
+        stated: the settings that the arm gives, nested.
     """
     ours, theirs = (flatten(one.model_dump(mode="json")) for one in (config, reference))
-    given = set(flatten(stated))
+    keys = set(flatten(stated))
     out = []
     for key in sorted({*ours, *theirs}):
         value, before = ours.get(key), theirs.get(key)
         if key in NAMING or value == before:
             continue
-        replaced = {f"{key.rpartition('.')[0]}.{choice}" for choice in ("name", "kind")} & given
-        out.append(Difference(key, before, value, key in given or (bool(replaced) and None in (value, before))))
+        replaced = {f"{key.rpartition('.')[0]}.{choice}" for choice in ("name", "kind")} & keys
+        out.append(Difference(key, before, value, key in keys or (bool(replaced) and None in (value, before))))
     return tuple(out)
 
 
 def _read_toml(path: Path) -> Table:
     if path.suffix == ".json":
-        raise ConfigError(f"{path}: expected a study's TOML file.")
+        raise ConfigError(f"{path}: expected a TOML file of a study.")
     return read_settings(path)
 
 
 def _check_names(written: StudyFile, where: str) -> None:
-    """Names of arms and seeds that can name folders, and a reference that exists."""
+    """Check that arms and seeds can name folders, and that the reference arm exists."""
     for name in written.arms:
         if not _NAME.fullmatch(name):
-            raise ConfigError(f"{where}: arms.{name}: a name of letters, digits, _, + and - is expected.")
+            raise ConfigError(f"{where}: arms.{name}: expected a name of letters, digits, _, + and -.")
         if name in BASELINES:
-            raise ConfigError(f"{where}: arms.{name}: the baseline of that name is in every study; rename the arm.")
+            raise ConfigError(f"{where}: arms.{name}: every study has a baseline of this name; rename the arm.")
     if written.reference is not None and written.reference not in written.arms:
         known = nearest(written.reference, written.arms)
-        raise ConfigError(f"{where}: reference: no arm is called {written.reference!r}.{known}")
+        raise ConfigError(f"{where}: reference: there is no arm {written.reference!r}.{known}")
     if len(set(written.seeds)) < len(written.seeds):
-        raise ConfigError(f"{where}: seeds: got {written.seeds}, expected each once.")
+        raise ConfigError(f"{where}: seeds: got {written.seeds}, expected each seed once.")
 
 
 def _base(base: str | Table, folder: Path) -> Table:
@@ -210,7 +212,7 @@ def _base(base: str | Table, folder: Path) -> Table:
         return expand_keys(base)
     path = folder / base
     if path.suffix != ".toml":
-        raise ConfigError(f"base: got {base!r}, expected a configuration's TOML file or a table [base].")
+        raise ConfigError(f"base: got {base!r}, expected a TOML file of a configuration, or a table [base].")
     return expand_keys(read_settings(path))
 
 
@@ -219,14 +221,14 @@ def _settings(arm: ArmFile) -> Table:
 
 
 def _resolve(base: Table, arm: ArmFile, written: StudyFile, where: str) -> Config:
-    """The arm's configuration; refused where it cannot be trained."""
+    """Resolve the configuration of an arm, and check that it can be trained."""
     settings = _settings(arm)
-    _refuse_budget(settings, where)
+    _check_budget(settings, where)
     if "seed" in settings:
-        raise ConfigError(f"{where}.seed: every arm has the seeds of the study; leave it away.")
+        raise ConfigError(f"{where}.seed: all arms have the seeds of the study; remove this key.")
     raw = merge(base, settings)
     train = {key: value for key, value in raw.get("train", {}).items() if key not in LENGTHS}
-    budget = {key: value for key, value in written.budget.model_dump().items() if value is not None}
+    budget = written.budget.model_dump(exclude_none=True)
     try:
         config = load_config({**raw, "train": {**train, **budget}, "seed": written.seeds[0]})
         check_config(config)
@@ -235,27 +237,27 @@ def _resolve(base: Table, arm: ArmFile, written: StudyFile, where: str) -> Confi
     return config
 
 
-def _refuse_budget(settings: Mapping[str, Any], where: str) -> None:
-    """The budget is the same for all."""
+def _check_budget(settings: Mapping[str, Any], where: str) -> None:
+    """Refuse settings of the training length: the budget is the same for all arms."""
     stated = [key for key in flatten(expand_keys(settings)) if key in {f"train.{name}" for name in LENGTHS}]
     if stated:
         raise ConfigError(f"{where}.{stated[0]}: the budget is the same for all arms; set it under [budget].")
 
 
-def _refuse_unstated(found: tuple[Difference, ...], arm: ArmFile, where: str, reference: str) -> None:
-    """An arm differs in what it says and in nothing else, unless it owns up."""
-    if not found:
-        raise ConfigError(f"{where}: it differs in nothing from {reference}; state a difference, or leave it out.")
-    unstated = [d for d in found if not d.stated]
+def _check_stated(changed: tuple[Difference, ...], arm: ArmFile, where: str, reference: str) -> None:
+    """Refuse differences that an arm does not state, unless `confounded = true`."""
+    if not changed:
+        raise ConfigError(f"{where}: no setting differs from {reference}; change a setting, or remove the arm.")
+    unstated = ", ".join(f"{one.key} ({one.reference!r} -> {one.value!r})" for one in changed if not one.stated)
     if unstated and not arm.confounded:
-        said = ", ".join(f"{d.key} ({d.reference!r} -> {d.value!r})" for d in unstated)
         raise ConfigError(
-            f"{where}: it differs from {reference} in more than it states: {said}. State these too, or confounded = true."
+            f"{where}: settings differ from {reference} that the arm does not state: {unstated}. State them, or set "
+            "confounded = true."
         )
 
 
 def _explain(error: ValidationError) -> str:
-    """The first problem, with key, what was found and what was expected."""
+    """Describe the first problem: the key, what was found and what was expected."""
     tables: dict[str, type[BaseModel]] = {"": StudyFile, "budget": Budget}
     item = error.errors()[0]
     path = [str(part) for part in item["loc"] if part not in ("str", "dict[str,any]")]

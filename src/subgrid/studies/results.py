@@ -22,11 +22,11 @@ from subgrid.studies.paired_runs import (
     ArmRuns,
     PairedRuns,
     Quantity,
+    describe_difference,
     load_arm,
     load_baselines,
     open_pairs,
     score_definitions,
-    verdict,
 )
 from subgrid.studies.plan import Plan
 
@@ -151,13 +151,4 @@ def _difference(pairs: PairedRuns, quantity: Quantity, score: Score | None, leve
     if refused or score is None:
         return {"num_pairs": len(pairs.seeds), "note": refused}
     compare = partial(paired_over_seeds, *pairs.read(quantity), score.from_means, level=level, breaks=pairs.breaks)
-    found = compare()
-    return {
-        "difference": found.value,
-        "lower": found.lower,
-        "upper": found.upper,
-        "num_pairs": len(pairs.seeds),
-        "significant": {None: "", True: "yes", False: "no"}[found.significant],
-        "verdict": verdict(found, score, partial(compare, best=score.best)),
-        "note": found.reason,
-    }
+    return describe_difference(score, compare) | {"num_pairs": len(pairs.seeds)}

@@ -1,4 +1,4 @@
-"""A study from its file to its numbers: check everything, train what is missing, compare."""
+"""Runs a study: checks all arms, trains and scores the missing runs, and compares the arms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,19 +25,19 @@ from subgrid.io.lock import LOCK, locked
 from subgrid.io.provenance import PACKAGES, describe_process
 from subgrid.scores.bootstrap import check_options
 from subgrid.scores.score_table import NUM_RESAMPLES
-from subgrid.studies.jobs import STUDY_FILE, Job
-from subgrid.studies.load import gather
+from subgrid.studies.jobs import ERROR, STUDY_FILE, Job
+from subgrid.studies.load import load_finished
 from subgrid.studies.plan import Arm, Plan, load_study
-from subgrid.studies.progress import board
+from subgrid.studies.progress import show_progress
 from subgrid.studies.results import collect, costs, failures, setting_differences
 from subgrid.studies.scheduling import (
+    count_threads,
     local_client,
     remote_client,
     require_distributed,
     run_here,
     run_on,
     share_threads,
-    threads_of,
 )
 from subgrid.studies.single_seed import collect_single
 from subgrid.training.dry_run import check_trainable
@@ -56,74 +56,81 @@ def study(
     figures: bool = True,
     show: bool = False,
 ) -> pd.DataFrame:
-    """Train arms x seeds, score them, and compare each arm with the reference arm in pairs.
+    """Train each arm with each seed, score the runs, and compare each arm with the reference arm in pairs.
 
-    May be killed at any moment; the same call goes on, and keeps what is finished. Arms and seeds may be added. A run that
-    fails is recorded, does not sink the others, and is tried again by the next call.
+    The call may be interrupted at any time; the same call resumes the study and keeps the finished runs. Arms and seeds may be
+    added. A run that fails is recorded, does not stop the others, and is tried again by the next call.
 
     Args:
         study: a TOML file, or a mapping of the same form; see `subgrid.studies.plan`.
-        out: folder of everything: `runs/ARM-seedN/`, `stores/`, `study.json`, `results.csv`, `single_seeds.csv`,
+        out: folder of the study: `runs/ARM-seedN/`, `stores/`, `study.json`, `results.csv`, `single_seeds.csv`,
             `differences.csv`, `costs.csv`, `failures.csv`, `report.html`, `figures/`, `outputs/`.
-        workers: processes of a local cluster; by default the runs follow one another in this process. A script that asks for
-            them needs the usual ``if __name__ == "__main__":``, as Dask starts fresh interpreters.
-        scheduler: address of an existing Dask cluster, whose workers have subgrid and see the same files.
-        threads: of each run; by default the cores shared out among the workers, or what the study was begun with.
-        overrides: `key=value` over the study's own keys, such as `budget.updates=200`.
-        level: of the intervals.
-        figures: also write `figures/` (PNG and PDF for papers) and `outputs/` (plain arrays of each run).
-        show: the state of all runs, on standard error.
+        workers: number of processes of a local cluster; by default the runs are computed one after another in this process.
+            A script that uses workers needs ``if __name__ == "__main__":``, because Dask starts new interpreters.
+        scheduler: address of an existing Dask cluster, whose workers have subgrid installed and see the same files.
+        threads: torch threads of each run; by default those with which the study was started, or the cores divided by the
+            number of workers.
+        overrides: `key=value` for keys of the study, such as `budget.updates=200`.
+        level: confidence level of the intervals.
+        figures: whether to write `figures/` (PNG and PDF for papers) and `outputs/` (plain arrays of each run).
+        show: whether to show the progress of all runs on standard error.
 
     Returns:
-        The results, see `subgrid.studies.results.collect`; its attribute `failures` lists arm, seed and error of each
-        run that failed.
+        The results, see `subgrid.studies.results.collect`. The attribute `failures` lists arm, seed and error of each run that
+        failed.
 
     Raises:
-        SubgridError: for a study that cannot be run, before any training starts; RunError also where another process is
-            at work in `out`.
+        SubgridError: the study cannot be run; raised before any training starts. In particular RunError, if another
+            process is writing to `out`.
     """
     check_options(level, None, NUM_RESAMPLES, 0)
     plan, folder = load_study(study, overrides), Path(out).absolute()
     if workers is not None and scheduler is not None:
-        raise ConfigError("workers and scheduler: give one of them; a scheduler brings its own workers.")
+        raise ConfigError("workers and scheduler: give only one of them; a scheduler has its own workers.")
     if workers is not None or scheduler is not None:
         require_distributed()
-    _begun(folder, plan)  # before the lock, which writes: there may be something else
+    _read_earlier(folder, plan)  # before the lock, which writes to the folder: it may belong to something else
     with locked(folder):
-        return _study(plan, folder, workers, scheduler, threads, level, figures, show)
+        return _run_study(plan, folder, _Options(workers, scheduler, threads, level, figures, show))
 
 
-def _study(
-    plan: Plan,
-    folder: Path,
-    workers: int | None,
-    scheduler: str | None,
-    threads: int | None,
-    level: float,
-    figures: bool,
-    show: bool,
-) -> pd.DataFrame:
-    """All that writes."""
-    begun = _begun(folder, plan)
-    with remote_client(scheduler) if scheduler else nullcontext() as client:
-        shared = _threads(begun, workers or 1, threads) if client is None else threads or threads_of(client)
-        jobs = _jobs(plan, folder, _stores(plan, folder, show), shared)
-        _write_facts(folder, plan, begun, shared, workers)
+@dataclass(frozen=True)
+class _Options:
+    """How a study is run; see the arguments of `study`."""
+
+    workers: int | None
+    scheduler: str | None
+    threads: int | None
+    level: float
+    figures: bool
+    show: bool
+
+
+def _run_study(plan: Plan, folder: Path, options: _Options) -> pd.DataFrame:
+    """Run the study in a folder that is locked for it."""
+    earlier, workers, show = _read_earlier(folder, plan), options.workers, options.show
+    with remote_client(options.scheduler) if options.scheduler else nullcontext() as client:
+        if client is None:
+            threads = _choose_threads(earlier, workers or 1, options.threads)
+        else:
+            threads = options.threads or count_threads(client)
+        jobs = _jobs(plan, folder, _stores(plan, folder, show), threads)
+        _write_facts(folder, plan, earlier, threads, workers)
         write_csv(folder / "differences.csv", setting_differences(plan))
-        _run(jobs, client, workers, shared, show)
-    table = collect(plan, jobs, level=level)
+        _run_jobs(jobs, client, workers, show)
+    table = collect(plan, jobs, level=options.level)
     failed = failures(jobs)
-    alone = collect_single(plan, jobs, table, level=level)
-    for name, part in (("results", table), ("single_seeds", alone), ("costs", costs(jobs)), ("failures", failed)):
+    single = collect_single(plan, jobs, table, level=options.level)
+    for name, part in (("results", table), ("single_seeds", single), ("costs", costs(jobs)), ("failures", failed)):
         write_csv(folder / f"{name}.csv", part)
     if any(job.done for job in jobs):
-        _show(folder, figures, workers or 1)
+        _write_pages(folder, options.figures, workers or 1)
     table.attrs["failures"] = failed.to_dict("records")
     return table
 
 
-def _show(folder: Path, figures: bool, workers: int) -> None:
-    """Write what people read; its libraries are loaded here, as the workers of a cluster do without them."""
+def _write_pages(folder: Path, figures: bool, workers: int) -> None:
+    """Write page, figures and arrays; their libraries are imported here, because workers do not need them."""
     from subgrid.studies.page import study_page
 
     if not figures or workers == 1:
@@ -131,7 +138,7 @@ def _show(folder: Path, figures: bool, workers: int) -> None:
         if figures:
             _write_files(folder)
         return
-    # the cores of the workers are free by now
+    # the workers have finished, so their cores are free
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         files = pool.submit(_write_files, folder)
         study_page(folder)
@@ -139,54 +146,53 @@ def _show(folder: Path, figures: bool, workers: int) -> None:
 
 
 def _write_files(folder: Path) -> None:
-    """Figures for papers and plain arrays."""
+    """Write figures for papers and plain arrays."""
     from subgrid.studies.export_arrays import write_outputs
     from subgrid.studies.paper_figures import write_figures
 
-    found = gather(folder)
-    write_figures(found)
-    write_outputs(found)
+    finished = load_finished(folder)
+    write_figures(finished)
+    write_outputs(finished)
 
 
-def _run(jobs: Sequence[Job], client: Any, workers: int | None, threads: int, show: bool) -> None:
-    """What is not done yet, wherever it shall run."""
-    left = [job for job in jobs if not job.done]
-    for job in left:
-        (Path(job.out) / "error.txt").unlink(missing_ok=True)
-    with board(jobs, shown=show) as seen:
+def _run_jobs(jobs: Sequence[Job], client: Any, workers: int | None, show: bool) -> None:
+    """Run the jobs that are not done, in this process, on a cluster or on local workers."""
+    missing = [job for job in jobs if not job.done]
+    for job in missing:
+        (Path(job.out) / ERROR).unlink(missing_ok=True)
+    with show_progress(jobs, enabled=show) as progress:
         if client is not None:
-            run_on(client, left, seen.refresh)
-        elif workers is None or not left:
-            run_here(left, seen.refresh)
+            run_on(client, missing, progress.refresh)
+        elif workers is None or not missing:
+            run_here(missing, progress.refresh)
         else:
-            with local_client(min(workers, len(left)), threads) as cluster:
-                run_on(cluster, left, seen.refresh)
+            with local_client(min(workers, len(missing)), missing[0].threads) as cluster:
+                run_on(cluster, missing, progress.refresh)
 
 
-def _threads(begun: Mapping[str, Any] | None, workers: int, threads: int | None) -> int:
-    """As asked for, else as the study was begun with (they change last digits), else the cores shared out."""
-    before = None if begun is None else int(begun["threads"])
+def _choose_threads(earlier: Mapping[str, Any] | None, workers: int, threads: int | None) -> int:
+    """Choose the threads as requested, else as the study was started (they change last digits), else by the cores."""
+    before = None if earlier is None else int(earlier["threads"])
     try:
         return share_threads(workers, threads if threads is not None else before)
     except ConfigError as error:
         if threads is None and before is not None:
             raise ConfigError(
-                f"{error} The study was begun with {before} threads a run; --threads with another number changes last digits."
+                f"{error} The study was started with {before} threads per run; another number (--threads) changes the last "
+                "digits of the results."
             ) from None
         raise
 
 
 def _stores(plan: Plan, folder: Path, show: bool) -> dict[str, str]:
-    """Prepare the store of each arm, one for all with equal data settings, and see that the arm can be trained on it."""
+    """Prepare the store of each arm (arms with equal data settings share one), and check that the arm can be trained on it."""
     out: dict[str, str] = {}
-    made: set[Path] = set()
     for arm in plan.arms:
         path = folder / "stores" / f"{_digest(arm)}.zarr"
         try:
-            if path not in made:
+            if str(path) not in out.values():
                 with tracker("prepare", enabled=show) as progress:
                     prepare(arm.config, out=path, progress=progress)
-                made.add(path)
             check_trainable(arm.config, open_store(path))
         except SubgridError as error:
             raise ConfigError(f"arms.{arm.name}: {error}") from error
@@ -200,7 +206,7 @@ def _digest(arm: Arm) -> str:
 
 
 def _jobs(plan: Plan, folder: Path, stores: Mapping[str, str], threads: int) -> list[Job]:
-    """Seed by seed, so that a study that is cut off has compared all arms with some."""
+    """List the jobs seed by seed, so that an interrupted study has all arms with the first seeds."""
     return [
         Job(
             arm.name,
@@ -215,34 +221,34 @@ def _jobs(plan: Plan, folder: Path, stores: Mapping[str, str], threads: int) -> 
     ]
 
 
-def _begun(folder: Path, plan: Plan) -> dict[str, Any] | None:
-    """What an earlier call wrote; refused where the study has changed in more than arms and seeds that were added."""
+def _read_earlier(folder: Path, plan: Plan) -> dict[str, Any] | None:
+    """Read `study.json` of an earlier call, if any; refuse changes other than added arms and seeds."""
     file = folder / STUDY_FILE
     if not file.is_file():
         if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - {"stores", LOCK}):
-            raise RunError(f"{folder} exists already and is no study's folder; choose another --out.")
+            raise RunError(f"{folder} exists and is not the folder of a study; choose another --out.")
         return None
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    changes = list(_changes(found, _described(plan)))
+    earlier: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    changes = list(_changes(earlier, _describe(plan)))
     if changes:
         raise RunError(
-            f"{folder} was begun with another study: {'; '.join(changes[:3])}. Arms and seeds may be added, nothing else; "
-            "give the old study, or another --out."
+            f"{folder} contains another study: {'; '.join(changes[:3])}. Only arms and seeds may be added; give the same study "
+            "as before, or another --out."
         )
-    return found
+    return earlier
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
-    """What is not as it was; a setting that the subgrid of then did not know was at its default."""
+    """List what has changed; a setting that an older version did not know had its default value."""
     unstated = flatten(defaults())
     if old["reference"] != new["reference"]:
         yield f"reference was {old['reference']!r}, is now {new['reference']!r}"
     for seed in old["seeds"]:
         if seed not in new["seeds"]:
-            yield f"seed {seed} is gone"
+            yield f"seed {seed} was removed"
     for name, arm in old["arms"].items():
         if name not in new["arms"]:
-            yield f"arms.{name} is gone"
+            yield f"arms.{name} was removed"
             continue
         was, now = (unstated | flatten(rename_old_keys(one["config"])) for one in (arm, new["arms"][name]))
         for key in sorted({*was, *now} - {"seed", *DESCRIPTIONS}):
@@ -250,8 +256,8 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
                 yield f"arms.{name}: {key} was {was.get(key)!r}, is now {now.get(key)!r}"
 
 
-def _described(plan: Plan) -> dict[str, Any]:
-    """The plan as plain values."""
+def _describe(plan: Plan) -> dict[str, Any]:
+    """Describe the plan as plain values."""
     arms = {
         arm.name: {
             "text": arm.text,
@@ -266,15 +272,17 @@ def _described(plan: Plan) -> dict[str, Any]:
     return plain
 
 
-def _write_facts(folder: Path, plan: Plan, begun: Mapping[str, Any] | None, threads: int, workers: int | None) -> None:
-    """`study.json`: the plan, and how it was run."""
+def _write_facts(
+    folder: Path, plan: Plan, earlier: Mapping[str, Any] | None, threads: int, workers: int | None
+) -> None:
+    """Write `study.json`: the plan, and how it is run."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     facts = {
         **describe_process((*PACKAGES, "distributed")),
-        "started": now if begun is None else begun["started"],
-        "resumed": [] if begun is None else [*begun["resumed"], now],
+        "started": now if earlier is None else earlier["started"],
+        "resumed": [] if earlier is None else [*earlier["resumed"], now],
         "threads": threads,
         "workers": workers,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / STUDY_FILE, _described(plan) | facts)
+    write_json(folder / STUDY_FILE, _describe(plan) | facts)

@@ -1,4 +1,4 @@
-"""Where the jobs of a study run: one after another here, on a local cluster, or on an existing one."""
+"""Runs the jobs of a study: one after another in this process, on a local cluster, or on an existing one."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ _LIBRARIES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def count_cores() -> int:
-    """Cores that this process may use."""
+    """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def share_threads(workers: int, threads: int | None, cores: int | None = None) -> int:
-    """Threads of each worker, such that all together are at most the cores.
+    """Choose the number of threads per worker, so that workers times threads never exceeds the cores.
 
     Args:
-        workers: processes.
-        threads: as asked for; None shares all cores out.
-        cores: there are; by default those that this process may use.
+        workers: number of processes.
+        threads: requested threads per worker; None divides all cores among the workers.
+        cores: number of cores; by default those that this process may use.
 
     Raises:
-        ConfigError: more workers, or threads of all of them, than cores.
+        ConfigError: more workers than cores, or more threads in total than cores.
     """
     cores = count_cores() if cores is None else cores
     if workers < 1:
         raise ConfigError(f"workers: got {workers}, expected 1 or more.")
     if workers > cores:
-        raise ConfigError(f"workers: got {workers}, there are {cores} cores; take {cores} or fewer.")
+        raise ConfigError(f"workers: got {workers}, expected at most the number of cores, {cores}.")
     if threads is None:
         return cores // workers
     if not 1 <= threads * workers <= cores:
         raise ConfigError(
-            f"threads: {workers} workers of {threads} threads, there are {cores} cores; take 1 to {cores // workers}."
+            f"threads: got {threads} for each of {workers} workers on {cores} cores, expected 1 to {cores // workers}."
         )
     return threads
 
 
 def run_here(jobs: Sequence[Job], refresh: Callable[[], None]) -> None:
-    """One job after another in this process; `refresh` is called now and then."""
+    """Run one job after another in this process, and call `refresh` at each progress of a job."""
     for job in jobs:
         refresh()
         run_job(job, lambda *_: refresh())
@@ -59,7 +59,7 @@ def run_here(jobs: Sequence[Job], refresh: Callable[[], None]) -> None:
 
 
 def run_on(client: Client, jobs: Sequence[Job], refresh: Callable[[], None]) -> None:
-    """Jobs on the workers of a cluster; `refresh` is called every second."""
+    """Run jobs on the workers of a cluster, and call `refresh` every second."""
     from distributed import wait
 
     futures = {client.submit(run_job, job, pure=False): job for job in jobs}
@@ -71,14 +71,14 @@ def run_on(client: Client, jobs: Sequence[Job], refresh: Callable[[], None]) -> 
     for future, job in futures.items():
         if future.status == "finished":
             continue
-        error = future.exception()  # not of the training, which keeps its own: the worker died
+        error = future.exception()  # errors of a training are recorded by the job: the worker died
         if job.error is None and not job.done:
-            record_error(job, error or RunError(f"the worker gave up: {future.status}"))
+            record_error(job, error or RunError(f"the job did not finish on its worker: {future.status}"))
 
 
 @contextmanager
 def local_client(workers: int, threads: int) -> Iterator[Client]:
-    """Processes on this machine that listen to nobody outside it, and have no dashboard."""
+    """Start worker processes on this machine, without a dashboard and unreachable from other machines."""
     import dask
     from distributed import Client, LocalCluster
 
@@ -91,7 +91,7 @@ def local_client(workers: int, threads: int) -> Iterator[Client]:
             threads_per_worker=1,
             processes=True,
             dashboard_address=None,
-            memory_limit=0,  # a worker over its share would be paused or killed, and a training cannot give memory back
+            memory_limit=0,  # no limit: a worker above its limit would be paused or killed during training
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,
@@ -101,10 +101,10 @@ def local_client(workers: int, threads: int) -> Iterator[Client]:
 
 @contextmanager
 def remote_client(address: str) -> Iterator[Client]:
-    """An existing cluster, whose workers see the same files.
+    """Connect to an existing cluster, whose workers see the same files.
 
     Raises:
-        RunError: where nothing answers, or it has no workers.
+        RunError: the scheduler does not answer or has no workers.
     """
     from distributed import Client
 
@@ -118,7 +118,7 @@ def remote_client(address: str) -> Iterator[Client]:
 
 
 def require_distributed() -> None:
-    """Raise RunError where the package distributed is not installed."""
+    """Raise RunError if the package distributed is not installed."""
     if importlib.util.find_spec("distributed") is None:
         raise RunError(
             "workers and scheduler need the package distributed, which is not installed. Install it with "
@@ -126,6 +126,6 @@ def require_distributed() -> None:
         )
 
 
-def threads_of(client: Client) -> int:
-    """What the smallest worker of a cluster has."""
+def count_threads(client: Client) -> int:
+    """Count the threads of the smallest worker of a cluster."""
     return min(int(count) for count in client.nthreads().values())

@@ -6,7 +6,7 @@ stands next to the verdict of all seeds together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -14,18 +14,8 @@ import pandas as pd
 
 from subgrid.scores.bootstrap import paired
 from subgrid.scores.registry import WORSE
-from subgrid.scores.score import Score
 from subgrid.studies.jobs import Job
-from subgrid.studies.paired_runs import (
-    BETTER,
-    ArmRuns,
-    PairedRuns,
-    Quantity,
-    load_arm,
-    open_pairs,
-    score_definitions,
-    verdict,
-)
+from subgrid.studies.paired_runs import BETTER, describe_difference, load_arm, open_pairs, score_definitions
 from subgrid.studies.plan import Plan
 from subgrid.studies.results import fill_texts
 
@@ -52,39 +42,21 @@ def collect_single(plan: Plan, jobs: Sequence[Job], results: pd.DataFrame, *, le
     together = {(row["arm"], row["variable"], row["score"]): row for row in results.to_dict("records")}
     rows: list[dict[str, Any]] = []
     for arm in arms:
-        if arm is not reference and arm.jobs:
-            with open_pairs(arm, reference) as pairs:
-                for quantity, score in _compared(arm, pairs, definitions):
-                    whole = together[arm.name, *quantity]
-                    about = {key: whole[key] for key in ("arm", "variable", "score", "units")}
-                    about["all_seeds"] = whole["verdict"]
-                    rows += [about | row for row in _seed_rows(pairs, quantity, score, level)]
+        if arm is reference or not arm.jobs:
+            continue
+        with open_pairs(arm, reference) as pairs:
+            for quantity in arm.scores[0]:
+                score = definitions.get(quantity)
+                if score is None or pairs.refusal(quantity, score):
+                    continue
+                whole = together[arm.name, *quantity]
+                about = {key: whole[key] for key in ("arm", "variable", "score", "units")} | {
+                    "all_seeds": whole["verdict"]
+                }
+                for seed, ours, theirs in zip(pairs.seeds, *pairs.read(quantity), strict=True):
+                    compare = partial(paired, ours, theirs, score.from_means, level=level, breaks=pairs.breaks)
+                    rows.append(about | {"seed": seed} | describe_difference(score, compare))
     return fill_texts(pd.DataFrame(rows).reindex(columns=list(COLUMNS)))
-
-
-def _compared(
-    arm: ArmRuns, pairs: PairedRuns, definitions: Mapping[Quantity, Score]
-) -> Iterator[tuple[Quantity, Score]]:
-    """Yield the scores that can be compared with the reference arm's."""
-    for quantity in arm.scores[0]:
-        score = definitions.get(quantity)
-        if score is not None and not pairs.refusal(quantity, score):
-            yield quantity, score
-
-
-def _seed_rows(pairs: PairedRuns, quantity: Quantity, score: Score, level: float) -> Iterator[dict[str, Any]]:
-    """Yield the comparison of each seed in one score."""
-    for seed, ours, theirs in zip(pairs.seeds, *pairs.read(quantity), strict=True):
-        compare = partial(paired, ours, theirs, score.from_means, level=level, breaks=pairs.breaks)
-        found = compare()
-        yield {
-            "seed": seed,
-            "difference": found.value,
-            "lower": found.lower,
-            "upper": found.upper,
-            "verdict": verdict(found, score, partial(compare, best=score.best)),
-            "note": found.reason,
-        }
 
 
 def is_claim(table: pd.DataFrame) -> pd.Series[bool]:

@@ -1,4 +1,4 @@
-"""The result of a study on the screen: each arm's main scores, and how they compare with the reference arm's."""
+"""The results of a study on the terminal: the main scores of each arm, and the comparison with the reference arm."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MARKS = {BETTER: "+", WORSE: "-", TIED: "~", DIFFERS: "!"}
 
 
 def show_results(results: pd.DataFrame, reference: str) -> None:
-    """Print a row a variable and arm.
+    """Print one row for each variable and arm.
 
     Args:
-        results: as `subgrid.studies.results.collect` gives them.
+        results: the results, from `subgrid.studies.results.collect`.
         reference: name of the reference arm.
     """
     main = results[results.score.isin(HEADLINE_SCORES)]
@@ -36,13 +36,13 @@ def show_results(results: pd.DataFrame, reference: str) -> None:
     console = Console()
     console.print(table)
     console.print(
-        f"Mean ± standard deviation over seeds. Compared with {reference} (*), in pairs of equal seed, over times and seeds: "
-        "+ better  - worse  ~ no significant difference  ! significant difference, neither closer to the best value",
+        f"Mean ± standard deviation over seeds. Compared with {reference} (*) in pairs of equal seed, over times and seeds: "
+        "+ better  - worse  ~ no significant difference  ! significant difference, neither closer to the ideal value",
         markup=False,
     )
 
 
 def _cell(row: Mapping[Any, Any]) -> str:
-    """Mean, spread, verdict."""
+    """Write mean, spread and verdict."""
     spread, mark = format_spread(float(row["spread"])), MARKS.get(str(row["verdict"]), "")
     return " ".join(filter(None, (format_number(float(row["mean"])), spread, mark)))

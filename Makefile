@@ -61,8 +61,8 @@ docs: $(VENV)/.docs
 	@echo "documentation: site/index.html"
 
 reference: $(VENV)/.dev
-	@$(BIN)/python -m subgrid.settings_reference > docs/settings.md
-	@$(BIN)/python -m subgrid.command_reference > docs/commands.md
+	@$(BIN)/python -m subgrid.config.reference > docs/settings.md
+	@$(BIN)/python -m subgrid.cli.reference > docs/commands.md
 
 format: $(VENV)/.dev
 	@$(BIN)/ruff format .

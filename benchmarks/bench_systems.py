@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from subgrid.config import load_config
-from subgrid.config_files import recipe_names
+from subgrid.config.files import recipe_names
+from subgrid.config.schema import load_config
 from subgrid.data.patches import Batch
 from subgrid.training.checkpoint import new_training_state
 from subgrid.training.device import open_fabric

@@ -17,8 +17,8 @@ import pytest
 import xarray as xr
 
 from subgrid import __version__, cli, quickstart
-from subgrid.cli_options import as_labels
-from subgrid.command_reference import commands, summary
+from subgrid.cli.options import as_labels
+from subgrid.cli.reference import commands, summary
 from subgrid.data.grid import coarsen
 from subgrid.data.sources.open_source import open_source
 from subgrid.errors import RunError
@@ -332,3 +332,11 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: p
     assert "32 x 32 -> " in text and "128 x 128" in text
     with pytest.raises(RunError, match="is not empty; remove it, or choose another folder with --out"):
         quickstart.demo(tmp_path / "new" / "demo")
+
+
+def test_a_terminal_without_unicode_stops_no_command(tiny_run: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "subgrid.cli", "evaluate", str(tiny_run), "--out", str(tmp_path / "scores")]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "rmse" in done.stdout

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 import subgrid
-from subgrid.command_reference import commands, page, summary
+from subgrid.cli.reference import commands, page, summary
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_the_page_is_current() -> None:
     assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == page(), (
-        "run: python -m subgrid.command_reference > docs/commands.md"
+        "run: python -m subgrid.cli.reference > docs/commands.md"
     )
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from subgrid import config_files
-from subgrid.config import Config, defaults, known_keys, load_config
-from subgrid.config_errors import MEANT
-from subgrid.config_files import flatten, load_recipe, recipe_names
+from subgrid.config import files as config_files
+from subgrid.config.files import flatten, load_recipe, recipe_names
+from subgrid.config.messages import MEANT
+from subgrid.config.schema import Config, defaults, known_keys, load_config
 from subgrid.errors import SYNONYMS, ConfigError, SubgridError, nearest
 
 DATA = {"source": "fields.nc", "variables": ["u10", "v10"]}

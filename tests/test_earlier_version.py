@@ -15,8 +15,9 @@ import pandas as pd
 import pytest
 import torch
 
-import subgrid.config
-from subgrid.config import load_config
+import subgrid
+from subgrid.config.files import recipe_names
+from subgrid.config.schema import load_config
 from subgrid.data.store import open_store
 from subgrid.networks import build_generator, load_generator
 from subgrid.run import load_run
@@ -50,7 +51,7 @@ def test_the_store_opens(earlier: Path) -> None:
     assert {split: store.positions(split).size for split in ("train", "valid", "test")} == store.meta["num_times"]
 
 
-@pytest.mark.parametrize("file", sorted(name for name in subgrid.config.recipe_names()))
+@pytest.mark.parametrize("file", recipe_names())
 def test_the_configuration_of_every_system_loads(earlier: Path, file: str) -> None:
     config = load_config(earlier / "configs" / f"{file.replace('/', '-')}.json")
     assert config.system == file

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import subgrid
-from subgrid.config import load_config
-from subgrid.config_files import load_recipe, recipe_names
+from subgrid.config.files import load_recipe, recipe_names
+from subgrid.config.schema import load_config
 from subgrid.losses import ADVERSARIAL, DISCRIMINATOR_LOSSES, LOSSES
 from subgrid.models import DISCRIMINATORS, GENERATORS
 

@@ -127,7 +127,7 @@ def test_git_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_configuration_comes_back_as_it_was(tiny_run: Path) -> None:
-    from subgrid.config import load_config
+    from subgrid.config.schema import load_config
 
     source = json.loads((tiny_run / "config.json").read_text())["data"]["source"]
     assert load_run(tiny_run).config == load_config(SETTINGS | {"data.source": source})

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import pytest
 
+from subgrid.config.reference import argument_descriptions, as_toml, fields, options, page, settings
 from subgrid.errors import ConfigError
-from subgrid.settings_reference import argument_descriptions, as_toml, fields, options, page, settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,7 +24,7 @@ def test_every_setting_is_described(setting: Any) -> None:
 
 def test_the_page_is_current() -> None:
     assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == page(), (
-        "run: python -m subgrid.settings_reference > docs/settings.md"
+        "run: python -m subgrid.config.reference > docs/settings.md"
     )
 
 

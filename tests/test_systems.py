@@ -14,8 +14,8 @@ import pytest
 import torch
 import xarray as xr
 
-from subgrid.config import load_config
-from subgrid.config_files import recipe_names
+from subgrid.config.files import recipe_names
+from subgrid.config.schema import load_config
 from subgrid.data.grid import coarsen
 from subgrid.data.sources.open_source import open_source
 from subgrid.errors import RunError

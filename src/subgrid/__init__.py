@@ -10,7 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from subgrid.config import Config, load_config
+    from subgrid.config.reference import settings
+    from subgrid.config.schema import Config, load_config
+    from subgrid.config.starting import init
     from subgrid.data.check import check
     from subgrid.data.sources.open_source import open_source
     from subgrid.data.synthetic.simulate import simulate
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from subgrid.inference.sample import sample
     from subgrid.networks import systems
     from subgrid.quickstart import demo
-    from subgrid.settings_reference import settings
-    from subgrid.starting_config import init
     from subgrid.studies import study
     from subgrid.studies.page import report
     from subgrid.training.prepare import prepare
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Config": "subgrid.config",
+    "Config": "subgrid.config.schema",
     "SubgridError": "subgrid.errors",
     "check": "subgrid.data.check",
     "demo": "subgrid.quickstart",
     "downscale": "subgrid.inference.downscale",
     "evaluate": "subgrid.evaluation.evaluate",
-    "init": "subgrid.starting_config",
-    "load_config": "subgrid.config",
+    "init": "subgrid.config.starting",
+    "load_config": "subgrid.config.schema",
     "open_source": "subgrid.data.sources.open_source",
     "prepare": "subgrid.training.prepare",
     "report": "subgrid.studies.page",
     "sample": "subgrid.inference.sample",
     "score": "subgrid.evaluation.score_files",
-    "settings": "subgrid.settings_reference",
+    "settings": "subgrid.config.reference",
     "simulate": "subgrid.data.synthetic.simulate",
     "study": "subgrid.studies",
     "systems": "subgrid.networks",

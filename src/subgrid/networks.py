@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from subgrid.config import Config, PartConfig, load_config
-from subgrid.config_files import RENAMED, recipe_names
+from subgrid.config.files import RENAMED, recipe_names
+from subgrid.config.schema import Config, PartConfig, load_config
 from subgrid.errors import ConfigError, RunError
 from subgrid.models import DISCRIMINATORS, GENERATORS, build, count_parameters
 from subgrid.models.protocols import complete_generator

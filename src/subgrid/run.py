@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from subgrid.config import Config, load_config
+from subgrid.config.schema import Config, load_config
 from subgrid.data.grid import spatial_dims
 from subgrid.data.patches import patch_shape
 from subgrid.data.scaling import Field, Scaling, scaling_of, static_channel

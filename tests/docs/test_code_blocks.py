@@ -31,7 +31,7 @@ import typer
 import xarray as xr
 
 from subgrid.cli import app, main
-from subgrid.config import LENGTHS, Config, merge
+from subgrid.config.schema import LENGTHS, Config, merge
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

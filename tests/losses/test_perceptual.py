@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from subgrid.config import load_config
+from subgrid.config.schema import load_config
 from subgrid.errors import ConfigError
 from subgrid.losses.perceptual import LAYERS, Perceptual, vgg19_to
 from subgrid.training.objective import content_losses

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import TypeCheckError
 from torch import nn
 
-from subgrid.config import load_config
-from subgrid.config_files import recipe_names
+from subgrid.config.files import recipe_names
+from subgrid.config.schema import load_config
 from subgrid.errors import ConfigError
 from subgrid.io.tensors import load_tensors, save_tensors
 from subgrid.models import DISCRIMINATORS, GENERATORS, build

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from make_weights import resnet_tensors
-from subgrid.config import load_config
+from subgrid.config.schema import load_config
 from subgrid.errors import ConfigError
 from subgrid.evaluation.evaluate import evaluate
 from subgrid.inference.downscale import downscale

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from subgrid.config import load_config
+from subgrid.config.schema import load_config
 from subgrid.errors import ConfigError
 from subgrid.studies.plan import differences, load_study
 from tiny import SETTINGS

@@ -20,7 +20,7 @@ import xarray as xr
 from lightning_fabric import Fabric
 
 from make_weights import loss_options
-from subgrid.config import TrainConfig, load_config
+from subgrid.config.schema import TrainConfig, load_config
 from subgrid.data.patches import Batch, PatchSampler
 from subgrid.data.store import open_store
 from subgrid.errors import ConfigError, GridError, RunError, SubgridError

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from subgrid.config import Config
+from subgrid.config.schema import Config
 from subgrid.errors import SubgridError
 from subgrid.evaluation.evaluate import evaluate
 from subgrid.io.atomic import write_json, write_text

@@ -29,8 +29,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from subgrid.config import Config, load_config
-from subgrid.config_files import LENGTHS, Table, expand_keys, flatten, merge, read_override, read_settings
+from subgrid.config.files import LENGTHS, Table, expand_keys, flatten, merge, read_override, read_settings
+from subgrid.config.schema import Config, load_config
 from subgrid.errors import ConfigError, SubgridError, nearest
 from subgrid.scores.registry import BASELINES
 from subgrid.training.dry_run import check_config

@@ -15,8 +15,8 @@ from typing import Any
 
 import pandas as pd
 
-from subgrid.config import DESCRIPTIONS, defaults
-from subgrid.config_files import flatten, rename_old_keys
+from subgrid.config.files import flatten, rename_old_keys
+from subgrid.config.schema import DESCRIPTIONS, defaults
 from subgrid.data.store import open_store
 from subgrid.errors import ConfigError, RunError, SubgridError
 from subgrid.io.atomic import write_csv, write_json

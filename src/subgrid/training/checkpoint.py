@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from subgrid.config import Config
+from subgrid.config.schema import Config
 from subgrid.io.atomic import write_csv
 from subgrid.io.tensors import load_tensors, save_tensors
 from subgrid.networks import build_discriminator, build_generator

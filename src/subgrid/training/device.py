@@ -7,7 +7,7 @@ import logging
 import torch
 from lightning_fabric import Fabric
 
-from subgrid.config import Config
+from subgrid.config.schema import Config
 from subgrid.errors import ConfigError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from subgrid.config import Config
+from subgrid.config.schema import Config
 from subgrid.data.grid import spatial_dims
 from subgrid.data.patches import patch_shape
 from subgrid.data.store import Store

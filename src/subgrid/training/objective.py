@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from subgrid.config import Config, LossConfig
+from subgrid.config.schema import Config, LossConfig
 from subgrid.errors import ConfigError, nearest
 from subgrid.losses import ADVERSARIAL, DISCRIMINATOR_LOSSES, LOSSES
 from subgrid.losses.base import AdversarialLoss, ContentLoss

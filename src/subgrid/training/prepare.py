@@ -10,7 +10,7 @@ from typing import Any
 
 import xarray as xr
 
-from subgrid.config import Config, DataConfig, load_config
+from subgrid.config.schema import Config, DataConfig, load_config
 from subgrid.data.pairs import Pair, open_pair
 from subgrid.data.splits import split_times
 from subgrid.data.store import same_request

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from subgrid.config import Config
+from subgrid.config.schema import Config
 from subgrid.data.patches import PatchSampler
 from subgrid.training.checkpoint import TrainingState
 

@@ -6,7 +6,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from subgrid.config import Config
+from subgrid.config.schema import Config
 from subgrid.data.patches import Batch
 from subgrid.errors import RunError
 from subgrid.inference.super_resolve import draw_noise

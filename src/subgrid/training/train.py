@@ -18,8 +18,8 @@ from typing import Any
 import torch
 import xarray as xr
 
-from subgrid.config import DESCRIPTIONS, Config, load_config
-from subgrid.config_files import flatten
+from subgrid.config.files import flatten
+from subgrid.config.schema import DESCRIPTIONS, Config, load_config
 from subgrid.data.patches import Batch, PatchSampler, patch_shape
 from subgrid.data.store import Store, describe_store, open_store
 from subgrid.errors import RunError

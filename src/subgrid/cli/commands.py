@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from subgrid import __version__
-from subgrid import cli_options as option
+from subgrid.cli import options as option
 from subgrid.errors import SubgridError
 
 app = typer.Typer(
@@ -94,8 +95,8 @@ def init(
 
     Checks the files and prints a TOML configuration for them; remarks on the files go to standard error.
     """
+    from subgrid.config.starting import init as run_init
     from subgrid.io.console import notify, tracker
-    from subgrid.starting_config import init as run_init
 
     with tracker("check") as progress:
         text = run_init(
@@ -118,8 +119,8 @@ def settings(
     """Describe all settings, or one."""
     import shutil
 
-    from subgrid.settings_reference import as_text
-    from subgrid.settings_reference import settings as find_settings
+    from subgrid.config.reference import as_text
+    from subgrid.config.reference import settings as find_settings
 
     typer.echo(as_text(find_settings(key), width=min(shutil.get_terminal_size((100, 24)).columns, 120)))
 
@@ -413,6 +414,9 @@ FILE_ERRORS = (PermissionError, FileExistsError, IsADirectoryError, NotADirector
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that has no ⁻ must not stop a command
     try:
         code = app(args=sys.argv[1:] or ["--help"], prog_name="subgrid", standalone_mode=False)
     except (SubgridError, *FILE_ERRORS) as error:
@@ -440,7 +444,3 @@ def _fail(message: str) -> NoReturn:
     """Print a message as one line and exit with code 2."""
     typer.echo(f"subgrid: {' '.join(message.split())}", err=True)
     sys.exit(2)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""The page docs/commands.md, made from the commands: `python -m subgrid.command_reference > docs/commands.md`."""
+"""The page docs/commands.md, made from the commands: `python -m subgrid.cli.reference > docs/commands.md`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import typer.main
 
-from subgrid.cli import app
+from subgrid.cli.commands import app
 
 _EXIT_CODES = """\
 Results go to standard output, progress and remarks to standard error. The exit code is 0 for success, 1 if `check` finds
@@ -26,7 +26,7 @@ def commands() -> dict[str, Any]:
 
 def page() -> str:
     """All commands with usage, arguments, options, defaults and an example."""
-    out = ["# Commands\n", "<!-- Written by `python -m subgrid.command_reference`; do not edit. -->\n", _EXIT_CODES]
+    out = ["# Commands\n", "<!-- Written by `python -m subgrid.cli.reference`; do not edit. -->\n", _EXIT_CODES]
     out += ["| Command | What it does |\n| --- | --- |"]
     out += [f"| [`{name}`](#{name}) | {summary(command)} |" for name, command in commands().items()]
     for name, command in commands().items():

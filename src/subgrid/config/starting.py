@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from subgrid.config_files import flatten, load_recipe
+from subgrid.config.files import flatten, load_recipe
+from subgrid.config.reference import as_toml, fields
 from subgrid.data.check import SourceReport, check
 from subgrid.data.grid import spatial_dims
 from subgrid.data.sources.open_source import open_source
@@ -18,7 +19,6 @@ from subgrid.data.sources.readers import find_paths
 from subgrid.data.splits import SHARES, SPLITS, split_times
 from subgrid.errors import ConfigError, SourceError
 from subgrid.io.console import Notify, Progress, silent
-from subgrid.settings_reference import as_toml, fields
 
 SYSTEM = "srgan"
 FACTORS = (4, 2, 8)  # in order of preference; powers of two, as the generator of the system needs

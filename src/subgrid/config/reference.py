@@ -1,6 +1,6 @@
 """The reference of all settings, made from the descriptions of the configuration and the docstrings of networks and losses.
 
-`subgrid settings` prints it; `python -m subgrid.settings_reference > docs/settings.md` writes its page.
+`subgrid settings` prints it; `python -m subgrid.config.reference > docs/settings.md` writes its page.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from subgrid.config import DEFAULT_SYSTEM, TABLES, LossConfig, PartConfig
-from subgrid.config_errors import suggest
-from subgrid.config_files import flatten, load_recipe
+from subgrid.config.files import flatten, load_recipe
+from subgrid.config.messages import suggest
+from subgrid.config.schema import DEFAULT_SYSTEM, TABLES, LossConfig, PartConfig
 from subgrid.errors import ConfigError
 
 SUPPLIED = {
@@ -243,7 +243,7 @@ def page() -> str:
     """The page docs/settings.md."""
     from subgrid.losses import ADVERSARIAL
 
-    out = ["# Settings\n", "<!-- Written by `python -m subgrid.settings_reference`; do not edit. -->\n", _INTRODUCTION]
+    out = ["# Settings\n", "<!-- Written by `python -m subgrid.config.reference`; do not edit. -->\n", _INTRODUCTION]
     every = list(fields())
     for table, model in TABLES.items():
         title, text = (f"[{table}]", model.__doc__) if table else ("Top level", "Settings outside any table.")

@@ -12,8 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from subgrid.config_errors import explain
-from subgrid.config_files import (
+from subgrid.config.files import (
     LENGTHS,
     Table,
     expand_keys,
@@ -25,6 +24,7 @@ from subgrid.config_files import (
     read_settings,
     recipe_names,
 )
+from subgrid.config.messages import explain
 from subgrid.errors import ConfigError, nearest
 
 DEFAULT_SYSTEM = "srgan"

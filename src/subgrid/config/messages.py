@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from subgrid.config_files import RENAMED
+from subgrid.config.files import RENAMED
 from subgrid.errors import SYNONYMS, nearest
 
 MEANT = {

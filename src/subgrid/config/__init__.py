@@ -1,0 +1,1 @@
+"""Configuration: its schema, the files it is read from, messages, the settings reference, a first configuration."""

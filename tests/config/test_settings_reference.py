@@ -10,7 +10,7 @@ import pytest
 from subgrid.config.reference import argument_descriptions, as_toml, fields, options, page, settings
 from subgrid.errors import ConfigError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(

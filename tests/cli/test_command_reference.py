@@ -9,7 +9,7 @@ import pytest
 import subgrid
 from subgrid.cli.reference import commands, page, summary
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_page_is_current() -> None:

@@ -319,7 +319,11 @@ def test_the_screen_shows_all_scores_of_sets(gan_run: Path, tmp_path: Path, caps
 def test_the_report_shows_sets(gan_run: Path, tiny_run: Path, tmp_path: Path) -> None:
     evaluate(gan_run)
     page = report([gan_run], tmp_path / "page.html").read_text()
-    for text in ("The mean spectrum of gan&#39;s fields is off the truth&#39;s by", "run1-samples", "run1-histograms"):
+    for text in (
+        "The mean spectrum of gan&#39;s fields differs from the truth&#39;s by",
+        "run1-samples",
+        "run1-histograms",
+    ):
         assert text in page
     body = page.partition("</head>")[2]
     assert "s1-maps" not in body and "s1-spectra" in body and "bicubic" not in body.split("run1-settings")[0]
@@ -379,7 +383,9 @@ def test_formulas_against_others() -> None:
 
 def test_bad_sets_are_refused() -> None:
     fields = waves(3, 0)
-    with pytest.raises(ConfigError, match=r"no score of sets is called 'wasserstien'\. Did you mean 'wasserstein'\?"):
+    with pytest.raises(
+        ConfigError, match=r"no score of field sets is called 'wasserstien'\. Did you mean 'wasserstein'\?"
+    ):
         compare_field_sets(fields, fields, factor=4, names=["wasserstien"])
     with pytest.raises(GridError, match=r"prediction has fields of \(32, 32\) cells, reference of \(32, 31\)"):
         compare_field_sets(fields, fields[:, :, :-1], factor=4)

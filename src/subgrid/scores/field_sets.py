@@ -8,18 +8,21 @@ each function takes both sets whole, fields (n, y, x) and (m, y, x), and the fac
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float64
 from scipy.stats import wasserstein_distance
 
 from subgrid.errors import GridError
 from subgrid.scores import spectra
-from subgrid.scores.checks import FieldArray
 from subgrid.scores.score import ratio
 from subgrid.scores.spectra import high_wavenumber_power_statistics, power_spectrum
+
+GeneratedSet = Float64[np.ndarray, "n y x"]
+TrueSet = Float64[np.ndarray, "m y x"]
 
 ROUNDING = 1e-12  # of the largest value: less variety than this is none
 
 
-def log_spectral_distance(prediction: FieldArray, reference: FieldArray, factor: int) -> float:
+def log_spectral_distance(prediction: GeneratedSet, reference: TrueSet, factor: int) -> float:
     """`subgrid.scores.spectra.log_spectral_distance` of the mean spectra of both sets, in dB; best 0.
 
     Raises:
@@ -31,7 +34,7 @@ def log_spectral_distance(prediction: FieldArray, reference: FieldArray, factor:
     return float(spectra.log_spectral_distance(np.concatenate([generated, true])))
 
 
-def power_ratio(prediction: FieldArray, reference: FieldArray, factor: int) -> float:
+def power_ratio(prediction: GeneratedSet, reference: TrueSet, factor: int) -> float:
     """Ratio of the mean powers of both sets at wavelengths shorter than ``2 factor`` cells; best 1.
 
     The power is that of `high_wavenumber_power_statistics`.
@@ -43,12 +46,12 @@ def power_ratio(prediction: FieldArray, reference: FieldArray, factor: int) -> f
     return float(ratio(np.array([generated, true])))
 
 
-def wasserstein(prediction: FieldArray, reference: FieldArray, factor: int) -> float:
+def wasserstein(prediction: GeneratedSet, reference: TrueSet, factor: int) -> float:
     """First Wasserstein distance between all values of both sets, in the units of the fields; best 0."""
     return float(wasserstein_distance(prediction.ravel(), reference.ravel()))
 
 
-def spread_ratio(prediction: FieldArray, reference: FieldArray, factor: int) -> float:
+def spread_ratio(prediction: GeneratedSet, reference: TrueSet, factor: int) -> float:
     """Ratio of the standard deviations from field to field (root of the mean variance over cells) of both sets; best 1.
 
     It is near 0 where a generator creates the same field from any noise (mode collapse).

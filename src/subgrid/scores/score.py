@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from subgrid.scores.checks import FieldArray, Means, Statistics, Valid, Values, Weights
+from subgrid.scores.checks import FloatArray, Means, Statistics, Valid, Values, Weights
 
 Option = Literal["data_range", "factor", "weights", "low", "high", "periodic_x"]
 Need = Literal["factor", "coarse input", "members", "wind"]
@@ -101,7 +101,7 @@ class FieldSetScore(Description):
         compute: ``compute(prediction, reference, factor)`` of fields (n, y, x) and (m, y, x).
     """
 
-    compute: Callable[[FieldArray, FieldArray, int], float]
+    compute: Callable[[FloatArray, FloatArray, int], float]
 
 
 def only_statistic(mean: Means) -> Values:

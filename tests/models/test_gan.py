@@ -329,7 +329,7 @@ def test_the_report_shows_sets(gan_run: Path, tiny_run: Path, tmp_path: Path) ->
     assert "s1-maps" not in body and "s1-spectra" in body and "bicubic" not in body.split("run1-settings")[0]
     evaluate(tiny_run)
     both = report([gan_run, tiny_run], tmp_path / "both.html").read_text()
-    assert "run1-samples" in both and "s2-maps" in both and "not evaluated on the same" in both
+    assert "run1-samples" in both and "s2-maps" in both and "These runs were evaluated on different" in both
 
 
 def waves(num: int, seed: int, slope: float = 1.5, cells: int = 32) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
@@ -132,19 +132,29 @@ def suggest(key: str, keys: Sequence[str]) -> str:
     """
     table, _, word = key.rpartition(".")
     own = {k.rpartition(".")[2]: k for k in keys if k.rpartition(".")[0] == table}
-    anywhere = {
-        k.rpartition(".")[2]: k for k in sorted(keys, key=len, reverse=True)
-    }  # of equal names, the shortest key
+    # of equal names, the shortest key
+    anywhere = {k.rpartition(".")[2]: k for k in sorted(keys, key=len, reverse=True)}
     words = (word, *SYNONYMS.get(word, ()))
+    renamed = RENAMED.get(table, {}).get(word)
     choices = (
-        [f"{table}.{RENAMED[table][word]}"] if word in RENAMED.get(table, {}) else [],
-        [own[w] for w in words if w in own],
-        [MEANT[key]] if key in MEANT else [],
-        [own[w] for w in difflib.get_close_matches(word, own, n=1, cutoff=0.8)],
-        [MEANT[word]] if word in MEANT else [],
-        [anywhere[w] for w in words if w in anywhere],
-        [own[w] for w in difflib.get_close_matches(word, own, n=1, cutoff=0.6)],
-        [anywhere[w] for w in difflib.get_close_matches(word, anywhere, n=1, cutoff=0.8)],
+        f"{table}.{renamed}" if renamed else None,
+        _first(words, own),
+        MEANT.get(key),
+        _similar(word, own, 0.8),
+        MEANT.get(word),
+        _first(words, anywhere),
+        _similar(word, own, 0.6),
+        _similar(word, anywhere, 0.8),
     )
-    meant = next((found[0] for found in choices if found), None)
+    meant = next(filter(None, choices), None)
     return f" Did you mean {meant!r}?" if meant is not None else nearest(word, own)
+
+
+def _first(words: Sequence[str], named: Mapping[str, str]) -> str | None:
+    """The key of the first word that is a name."""
+    return next((named[word] for word in words if word in named), None)
+
+
+def _similar(word: str, named: Mapping[str, str], cutoff: float) -> str | None:
+    """The key of the name that is spelt most like the word."""
+    return _first(difflib.get_close_matches(word, named, n=1, cutoff=cutoff), named)

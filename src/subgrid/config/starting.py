@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -170,26 +171,37 @@ def _periods(valid_time: xr.DataArray) -> dict[str, Any]:
         raise SourceError(f"the source holds {times}; training, validation and test need at least {len(SPLITS)}.")
     texts = [str(text) for text in valid_time.dt.strftime("%Y-%m-%dT%H:%M").values]
     days = _days(valid_time.values[-1] - valid_time.values[0])
-    daily = days / (count - 1) >= 1
-    cuts = [0, min(max(int(SHARES[0] * count), 1), count - 2)]
-    cuts.append(min(max(int(SHARES[1] * count), cuts[1] + 1), count - 1))
-    if days >= ALIGNED_DAYS and not daily:
-        cuts = [next(i for i in range(count) if texts[i][:10] == texts[cut][:10]) for cut in cuts]
+    cuts = _cuts(texts, days)
     ends = [*(cut - 1 for cut in cuts[1:]), count - 1]
     length = 10 if all(texts[end][:10] < texts[end + 1][:10] for end in ends[:-1]) else None  # whole days
     periods = {
         name: (texts[first][:length], texts[last][:length])
         for name, first, last in zip(SPLITS, cuts, ends, strict=True)
     }
-    step = days / (count - 1)
+    gap = _fitting_gap(valid_time, periods, days)
+    return {f"data.{name}": list(period) for name, period in periods.items()} | ({"data.gap": gap} if gap else {})
+
+
+def _cuts(texts: Sequence[str], days: float) -> list[int]:
+    """Where each period begins; of long series with several times a day, at the first time of a day."""
+    count = len(texts)
+    cuts = [0, min(max(int(SHARES[0] * count), 1), count - 2)]
+    cuts.append(min(max(int(SHARES[1] * count), cuts[1] + 1), count - 1))
+    if days >= ALIGNED_DAYS and days / (count - 1) < 1:
+        cuts = [next(i for i in range(count) if texts[i][:10] == texts[cut][:10]) for cut in cuts]
+    return cuts
+
+
+def _fitting_gap(valid_time: xr.DataArray, periods: Mapping[str, tuple[str, str]], days: float) -> str | None:
+    """The first of `GAPS` that is at least one step, a small share of the series, and leaves each period its times."""
+    step = days / (valid_time.size - 1)
     for gap in GAPS:
-        if step <= _days(np.timedelta64(int(gap[:-1]), "D" if gap[-1] == "d" else "h")) <= GAP_SHARE * days:
-            try:
+        length = _days(np.timedelta64(int(gap[:-1]), "D" if gap[-1] == "d" else "h"))
+        if step <= length <= GAP_SHARE * days:
+            with suppress(ConfigError):
                 split_times(valid_time, periods, gap=gap)
-            except ConfigError:
-                continue
-            return {**{f"data.{name}": list(period) for name, period in periods.items()}, "data.gap": gap}
-    return {f"data.{name}": list(period) for name, period in periods.items()}
+                return gap
+    return None
 
 
 def _days(duration: Any) -> float:
@@ -206,9 +218,8 @@ def _describe(variable: xr.DataArray) -> str:
 
 def _toml_text(settings: Mapping[str, Any], notes: Mapping[str, Sequence[str]], summary: Sequence[str]) -> str:
     """The settings table by table, with descriptions; those that are only offered are comments themselves."""
-    described = {setting.key: setting.description for setting in fields()}
+    described = {setting.key: setting for setting in fields()}
     recipe = flatten(load_recipe(SYSTEM))
-    defaults = {setting.key: setting.default for setting in fields()}
     out = [
         "# A first configuration, written by `subgrid init`. Train with it: subgrid train FILE",
         "# A setting that is written as #key = value has this value already, or is an example; remove the # to change it.",
@@ -218,14 +229,15 @@ def _toml_text(settings: Mapping[str, Any], notes: Mapping[str, Sequence[str]], 
         f"system = {as_toml(SYSTEM)}",
     ]
     for table, offered in _OFFERED.items():
-        out += ["", f"[{table}]"] if table else []
-        given = [key for key in described if key in settings and key.rpartition(".")[0] == table]
+        chosen = [key for key in described if key in settings and key.rpartition(".")[0] == table]
         more = [key for key in (f"{table}.{name}".lstrip(".") for name in offered) if key not in settings]
-        for key in (*given, *more):
-            out += ["", *_comment(described[key]), *(f"#   {note}" for note in notes.get(key, ()))]
+        out += ["", f"[{table}]"] if table else []
+        for key in (*chosen, *more):
             value = settings.get(key, recipe.get(key, _EXAMPLES.get(key)))
-            text = defaults[key] if value is None else as_toml(value)
-            out.append(f"{'' if key in settings else '#'}{key.rpartition('.')[2]} = {text}")
+            text = described[key].default if value is None else as_toml(value)
+            mark = "" if key in settings else "#"
+            out += ["", *_comment(described[key].description), *(f"#   {note}" for note in notes.get(key, ()))]
+            out.append(f"{mark}{key.rpartition('.')[2]} = {text}")
     return "\n".join(out) + "\n"
 
 

@@ -132,16 +132,10 @@ def differences(results: pd.DataFrame, score: str, reference: str, *, higher_is_
         ax.set_xlabel(
             _SIDES[higher_is_better].format(name_with_units(f"minus {reference}'s", units[variable])), fontsize=10.5
         )
-    figure.suptitle(
-        f"{title_of(score)}: difference from {reference}", x=0.01, ha="left", fontsize=12, fontweight="bold"
-    )
-    figure.supxlabel(
-        "bars: intervals, dots: single seeds, hollow: no significant difference",
-        x=0.01,
-        ha="left",
-        fontsize=9,
-        color=GREY,
-    )
+    title = f"{title_of(score)}: difference from {reference}"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    legend = "bars: intervals, dots: single seeds, hollow: no significant difference"
+    figure.supxlabel(legend, x=0.01, ha="left", fontsize=9, color=GREY)
     return figure
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -60,7 +61,35 @@ def _build(table: Mapping[str, Callable[..., Any]], kind: str, part: PartConfig,
     return build(table, kind, part.name, part.options, **given)
 
 
-def load_generator(run: Run, weights: Weights = "last", interpolate: float | None = None) -> nn.Module:
+def check_trust(
+    config: Config, origin: Path, trust: bool, kinds: Sequence[str] = ("generator", "discriminator")
+) -> None:
+    """Refuse to build networks of other packages that a loaded configuration names, unless the user trusts its origin.
+
+    Importing such a class, and calling it with the options that the configuration gives, can run any code. Only a run
+    directory or its config.json is checked; settings that the user writes are the user's own.
+
+    Args:
+        config: the loaded configuration.
+        origin: where it was read, for the message.
+        trust: whether the user trusts it.
+        kinds: the networks that will be built.
+
+    Raises:
+        RunError: if it names a class of another package and is not trusted.
+    """
+    for kind in kinds:
+        part: PartConfig | None = getattr(config, kind)
+        if part is not None and ":" in part.name and not trust:
+            raise RunError(
+                f"{origin}: {kind}.name is {part.name!r}, which is not part of subgrid: to build this network, code of "
+                "that module is run. If you know what it does, allow it with trust=True (--trust)."
+            )
+
+
+def load_generator(
+    run: Run, weights: Weights = "last", interpolate: float | None = None, *, trust: bool = False
+) -> nn.Module:
     """Return the generator of a run with trained weights, ready for inference.
 
     Args:
@@ -68,11 +97,13 @@ def load_generator(run: Run, weights: Weights = "last", interpolate: float | Non
         weights: `last`, `best` or `content`.
         interpolate: a number a from 0 to 1, in place of `weights`: (1 - a) times the content weights plus a times the
             last weights, for parameters and BatchNorm statistics (Wang et al. 2018, arXiv:1809.00219, section 3.4).
+        trust: whether to build a generator of another package, which runs its code; see `check_trust`.
 
     Raises:
-        RunError: if the run does not have these weights, or if `interpolate` is out of range or combined with other
-            weights than the last ones.
+        RunError: if the run does not have these weights, if `interpolate` is out of range or combined with other
+            weights than the last ones, or if the run is not trusted.
     """
+    check_trust(run.config, run.path, trust, ["generator"])
     generator = build_generator(run.config, len(run.static_scale), run.patch_shape)
     tensors = _read_weights(run, weights) if interpolate is None else _blend_weights(run, weights, interpolate)
     generator.load_state_dict(tensors)

@@ -153,6 +153,7 @@ def train(
     out: option.RunOut = None,
     store: option.StorePath = None,
     resume: option.Resume = False,
+    trust: option.Trust = False,
     overrides: option.Set = None,
 ) -> None:
     """Train a system; prepare its data first if needed.
@@ -170,6 +171,7 @@ def train(
             store=store,
             resume=resume,
             overrides=overrides or (),
+            trust=trust,
             progress=progress,
             notify=lambda text: notify(f"  {text}"),
         )
@@ -189,6 +191,7 @@ def evaluate(
     level: option.Level = 0.95,
     block: option.BlockLength = None,
     every: option.Every = False,
+    trust: option.Trust = False,
 ) -> None:
     """Score a trained system on its test period.
 
@@ -208,6 +211,7 @@ def evaluate(
             by=by or (),
             level=level,
             block=block,
+            trust=trust,
             progress=progress,
             notify=_note,
         )
@@ -272,6 +276,7 @@ def downscale(
     select: option.Select = None,
     static: option.Static = None,
     overwrite: option.Overwrite = False,
+    trust: option.Trust = False,
 ) -> None:
     """Make fine fields from coarse files with a trained system.
 
@@ -290,6 +295,7 @@ def downscale(
             select=option.as_labels(select),
             static_source=static,
             overwrite=overwrite,
+            trust=trust,
             progress=progress,
             notify=_note,
         )
@@ -304,6 +310,7 @@ def sample(
     seed: option.NoiseSeed = 0,
     weights: option.Which = "last",
     overwrite: option.Overwrite = False,
+    trust: option.Trust = False,
 ) -> None:
     """Generate fields from noise, without coarse input.
 
@@ -311,7 +318,9 @@ def sample(
     """
     from subgrid.inference.sample import sample as run_sample
 
-    fields = run_sample(run, out, num=num, seed=seed, weights=option.as_weights(weights), overwrite=overwrite)
+    fields = run_sample(
+        run, out, num=num, seed=seed, weights=option.as_weights(weights), overwrite=overwrite, trust=trust
+    )
     typer.echo(f"{out}: {', '.join(f'{d} {n}' for d, n in fields.sizes.items())}")
 
 

@@ -45,6 +45,10 @@ BlockLength = Annotated[
 ]
 Every = Annotated[bool, typer.Option("--all", help="Print all scores and groups (scores.csv always has them).")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="Allow networks of other packages (module:Class), whose code is then run."),
+]
 FieldsOut = Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .nc (NetCDF) or .zarr (Zarr).")]
 Sources = Annotated[
     list[str], typer.Argument(metavar="FILE", help="NetCDF, GRIB or .npy files, globs or Zarr folders.")

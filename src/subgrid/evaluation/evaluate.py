@@ -46,6 +46,7 @@ def evaluate(
     by: Iterable[str] = (),
     level: float = 0.95,
     block: int | None = None,
+    trust: bool = False,
     progress: Progress = silent,
     notify: Notify = silent,
 ) -> pd.DataFrame:
@@ -61,6 +62,7 @@ def evaluate(
         by: any of `season`, `hour`, `region`: also report scores for each of them.
         level: confidence level of the intervals.
         block: length of the blocks of the bootstrap, in times; estimated for each score by default.
+        trust: whether the run may name a generator of another package, whose code is then run.
         progress: called with (times done, times in all).
         notify: called with each message for the user.
 
@@ -75,7 +77,7 @@ def evaluate(
     """
     opened = load_run(run)
     data = store_of(opened, store)
-    generator = load_generator(opened, weights, interpolate).to(pick_device())
+    generator = load_generator(opened, weights, interpolate, trust=trust).to(pick_device())
     folder = Path(out) if out is not None else opened.path / "evaluation"
     chosen = {"weights": weights, "interpolate": interpolate, "level": level}
     if not opened.config.conditional:

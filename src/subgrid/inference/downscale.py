@@ -38,6 +38,7 @@ def downscale(
     select: Mapping[str, Any] | None = None,
     static_source: str | Path | xr.Dataset | None = None,
     overwrite: bool = False,
+    trust: bool = False,
     progress: Progress = silent,
     notify: Notify = silent,
 ) -> xr.Dataset:
@@ -52,6 +53,7 @@ def downscale(
         select: labels to pick along other dimensions, such as `{"level": 850}`.
         static_source: static fields that cover the domain, if the run uses any and the grid is not that of training.
         overwrite: replace `out` if it exists.
+        trust: whether the run may name a generator of another package, whose code is then run.
         progress: called with (blocks done, blocks in all).
         notify: called with each message for the user.
 
@@ -65,7 +67,7 @@ def downscale(
     """
     opened = _open_conditional(run)
     target = None if out is None else check_target(Path(out), overwrite)
-    generator = load_generator(opened, weights, interpolate).to(pick_device())
+    generator = load_generator(opened, weights, interpolate, trust=trust).to(pick_device())
     coarse = _open_coarse(opened, source, select, notify)
     static = _static(opened, coarse, static_source)
     fine = restore_names(_super_resolve_lazily(opened, generator, coarse, static, progress))

@@ -24,6 +24,7 @@ def sample(
     seed: int = 0,
     weights: Weights = "last",
     overwrite: bool = False,
+    trust: bool = False,
 ) -> xr.Dataset:
     """Draw fields from a trained unconditional generator.
 
@@ -34,6 +35,7 @@ def sample(
         seed: random seed for the noise; with the same seed, a larger `num` gives the same first fields.
         weights: `last`, `best` or `content`.
         overwrite: replace `out` if it exists.
+        trust: whether the run may name a generator of another package, whose code is then run.
 
     Returns:
         Each variable as (realization, y, x) in physical units, in memory. The fields have the coordinates of the
@@ -53,7 +55,7 @@ def sample(
     if seed < 0:
         raise RunError(f"seed: got {seed}, expected 0 or more.")
     target = None if out is None else check_target(Path(out), overwrite)
-    generator = load_generator(opened, weights).to(pick_device())
+    generator = load_generator(opened, weights, trust=trust).to(pick_device())
     fields = as_dataset(opened, opened.scaling.unscale(draw_fields(generator, num, (seed,))))
     fields.attrs = {
         "title": f"Fields drawn from noise by {opened.config.system}",

@@ -85,7 +85,8 @@ def _train_and_evaluate(job: Job, out: Path, progress: Progress) -> None:
     """Train and evaluate, as the commands do."""
     _reset_peak_memory()
     train(Config.model_validate(dict(job.config)), out=out, store=job.store, resume=True, progress=progress)
-    evaluate(out, store=job.store, progress=progress)
+    # the run that was just trained or resumed has the configuration of the job, which is the user's own
+    evaluate(out, store=job.store, trust=True, progress=progress)
     write_json(
         out / FACTS, {"arm": job.arm, "seed": job.seed, "threads": job.threads, "peak_memory_mib": _peak_memory()}
     )

@@ -28,6 +28,7 @@ from subgrid.io.console import Notify, Progress, silent
 from subgrid.io.lock import locked
 from subgrid.io.tensors import save_tensors
 from subgrid.models import count_parameters
+from subgrid.networks import check_trust
 from subgrid.run import Run, check_new_run, create_run, load_run, store_of
 from subgrid.training.checkpoint import (
     TrainingState,
@@ -55,6 +56,7 @@ def train(
     store: str | Path | None = None,
     resume: bool = False,
     overrides: Iterable[str] = (),
+    trust: bool = False,
     progress: Progress = silent,
     notify: Notify = silent,
 ) -> Path:
@@ -67,6 +69,8 @@ def train(
         store: a training store made by `prepare`, instead of the default one.
         resume: continue an interrupted run; start it if there is none.
         overrides: settings `key=value`.
+        trust: whether the config.json of a run may name networks of another package, whose code is then run. A TOML file or
+            settings are the caller's own and may always do so.
         progress: called with (done, total, note), in updates or in seconds; while the data are prepared, in times.
         notify: called with each line that describes the prepared data.
 
@@ -77,7 +81,7 @@ def train(
         SubgridError: for what the user can fix; RunError also if the loss is not finite, or if another process is
             training in the same run directory.
     """
-    resolved, path, run = _plan(config, out, resume, overrides)
+    resolved, path, run = _plan(config, out, resume, overrides, trust)
     if (path / "finished.json").is_file():
         return path
     with locked(path):
@@ -101,7 +105,11 @@ def _preparing(progress: Progress, done: float, total: float, note: str = "") ->
 
 
 def _plan(
-    config: str | Path | Mapping[str, Any] | Config, out: str | Path | None, resume: bool, overrides: Iterable[str]
+    config: str | Path | Mapping[str, Any] | Config,
+    out: str | Path | None,
+    resume: bool,
+    overrides: Iterable[str],
+    trust: bool,
 ) -> tuple[Config, Path, Run | None]:
     """Check everything that needs no data, so that mistakes are reported before the data are prepared.
 
@@ -111,6 +119,8 @@ def _plan(
     resolved = load_config(config, overrides)
     stem = Path(config).stem if isinstance(config, str | Path) else "data"
     path = Path(out) if out is not None else Path("runs") / f"{stem}-{resolved.system.replace('/', '-')}"
+    if isinstance(config, str | Path) and Path(config).suffix == ".json":
+        check_trust(resolved, Path(config), trust)
     check_config(resolved)
     if resume and (path / "config.json").is_file():
         return resolved, path, _load_same_run(path, resolved)

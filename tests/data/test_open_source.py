@@ -15,7 +15,7 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from subgrid.data.sources.open_source import open_source, restore_names, wind_components
+from subgrid.data.sources.open_source import open_source, restore_names, source_notes, wind_components
 from subgrid.errors import GridError, SourceError, SubgridError
 
 DATA = Path(os.environ.get("SUBGRID_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -230,7 +230,31 @@ def test_static_field_beside_a_series(tmp_path: Path) -> None:
 def test_units_of_files_may_be_spelled_differently(tmp_path: Path) -> None:
     make(name="u10", units="m s**-1").to_netcdf(tmp_path / "a.nc")
     make(name="u10", units="m s-1", start="2021-01-01").to_netcdf(tmp_path / "b.nc")
-    assert open_source(str(tmp_path / "*.nc")).sizes["valid_time"] == 8
+    fields = open_source(str(tmp_path / "*.nc"))
+    assert fields.sizes["valid_time"] == 8
+    assert source_notes(fields) == []
+
+
+def test_files_of_a_series_are_converted_to_the_units_of_the_first(tmp_path: Path) -> None:
+    kelvin = make()
+    kelvin.to_netcdf(tmp_path / "a.nc")
+    for number, start in enumerate(("2021-01-01", "2022-01-01")):
+        other = make(start=start, units="degC")
+        other["t2m"] -= np.float32(273.15)
+        other.to_netcdf(tmp_path / f"b{number}.nc")
+    fields = open_source(str(tmp_path / "*.nc"))
+    assert fields["t2m"].attrs["units"] == "K"
+    expected = open_source(make())["t2m"].values
+    np.testing.assert_allclose(fields["t2m"].values, np.concatenate([expected] * 3), rtol=1e-6)
+    assert source_notes(fields) == [
+        "b0.nc: t2m is converted from 'degC' to 'K', the units of a.nc (the first of 2 such files)"
+    ]
+    silent = make(start="2021-01-01")
+    del silent["t2m"].attrs["units"]
+    silent.to_netcdf(tmp_path / "silent.nc")
+    assert "'t2m' is in 'K' in a.nc, and silent.nc states no units. Set them" in message(
+        [tmp_path / "a.nc", tmp_path / "silent.nc"]
+    )
 
 
 def test_files_that_cannot_be_put_together(tmp_path: Path) -> None:
@@ -251,7 +275,9 @@ def test_files_that_cannot_be_put_together(tmp_path: Path) -> None:
         make().drop_attrs().rename(lat="rlat", lon="rlon"), GridError
     )
     assert "4 of 8 times occur more than once, the first is 2020-01-01T00:00" in joined(make(seed=3))
-    assert "units of 't2m' differ: K in a.nc, C in b.nc" in joined(make(start="2021-01-01", units="C"))
+    assert "b.nc: t2m is in 'm', a.nc in 'K', and the one cannot be converted" in joined(
+        make(start="2021-01-01", units="m")
+    )
     assert "in b.nc it has no time" in joined(make(times=None))
     assert "the times of t2m and d2m differ: 4 (2020-01-01T00:00 .. 2020-01-01T18:00) against 3" in joined(
         make(times=3, name="d2m")

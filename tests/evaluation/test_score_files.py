@@ -106,6 +106,24 @@ def test_other_calendars(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -
         score(odd, truth, out=tmp_path / "x", **QUICK)
 
 
+def test_other_units_are_converted_to_those_of_the_reference(
+    truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    coarse = coarsen(open_source(truth), 4)
+    options: dict[str, Any] = {"factor": 4, "names": ["rmse", "consistency_rmse"]}
+    plain = score(guess, truth, out=tmp_path / "plain", coarse=coarse, **options)
+    other, small = (in_units(fields * 3.6, "km h-1") for fields in (guess, coarse))
+    table = score(other, truth, out=tmp_path / "other", coarse=small, notify=said.append, **options)
+    np.testing.assert_allclose(table.value, plain.value, rtol=1e-5, atol=1e-6)
+    assert set(table.units) == set(plain.units)
+    assert said[:3] == [
+        "prediction: u10 is converted from 'km h-1' to 'm s-1', the units of the reference",
+        "prediction: v10 is converted from 'km h-1' to 'm s-1', the units of the reference",
+        "coarse: u10 is converted from 'km h-1' to 'm s-1', the units of the reference",
+    ]
+
+
 def with_land(fields: xr.Dataset) -> xr.Dataset:
     """A corner without values, as sea temperatures have."""
     land = (fields.latitude > 46) & (fields.longitude < 9)
@@ -156,7 +174,7 @@ def bad(truth: xr.Dataset, guess: xr.Dataset) -> dict[str, tuple[dict[str, Any],
         "units": (
             {"prediction": in_units(guess, "K")},
             SourceError,
-            "prediction: u10 is in 'K', the reference in 'm s-1'; convert one",
+            "prediction: u10 is in 'K', the reference in 'm s-1', and the one cannot be converted",
         ),
         "times": (
             {"prediction": guess.assign_coords(time=guess.time + np.timedelta64(400, "D"))},

@@ -232,6 +232,25 @@ def test_a_coarse_source_is_paired_on_shared_times(tmp_path: Path, settings: dic
     assert open_store(prepare(settings | {"data.coarse_source": "all.nc"})).meta["notes"] == []
 
 
+def test_a_coarse_source_in_other_units_is_converted(tmp_path: Path, settings: dict[str, Any]) -> None:
+    coarse = coarsen(make_fields(12), 2)
+    expected = coarse["t2m"].values
+    coarse["t2m"] = (coarse["t2m"] - 273.15).astype(np.float32).assign_attrs(units="degC")
+    coarse.to_netcdf(tmp_path / "coarse.nc")
+    path = prepare(settings | {"data.coarse_source": "coarse.nc"})
+    store = open_store(path)
+    np.testing.assert_allclose(store.lr["t2m"].values, expected, rtol=1e-6)
+    assert store.lr["t2m"].attrs["units"] == "K"
+    assert (
+        describe_store(path)[-1] == "data.coarse_source: t2m is converted from 'degC' to 'K', the units of data.source"
+    )
+    coarse["t2m"].attrs["units"] = "m"
+    coarse.to_netcdf(tmp_path / "metres.nc")
+    text = "data.coarse_source: t2m is in 'm', data.source in 'K', and the one cannot be converted to the other. "
+    with pytest.raises(SourceError, match=f"^{re.escape(text)}"):
+        prepare(settings | {"data.coarse_source": "metres.nc"})
+
+
 def test_a_coarse_source_that_does_not_fit_is_refused(tmp_path: Path, settings: dict[str, Any]) -> None:
     coarse = coarsen(make_fields(12), 2)
     with_pair = settings | {"data.coarse_source": "coarse.nc"}

@@ -63,7 +63,7 @@ class DataConfig(_Strict):
     coarse_source: str | list[str] | None = None
     """Coarse fields from a source of their own, such as a coarser model, in place of coarsened fine fields. Given as
     `source` is; it must hold the same variables on a grid that the fine grid nests in. Times that only one of the two
-    sources holds are left out."""
+    sources holds are left out. Values in other units are converted to those of `source`."""
     train: tuple[str, str] | None = None
     """First and last time of the training period, both included, such as ["2018-09-14", "2018-10-10"]; a date without a
     time of day covers the whole day. Without any periods, the first 70 % of the times train, the next 15 % validate,

@@ -12,7 +12,7 @@ import xarray as xr
 
 from subgrid.data.describe import common_step, describe_duration, describe_source, is_regular, time_steps
 from subgrid.data.grid import is_periodic, spatial_dims
-from subgrid.data.sources.open_source import open_source, wind_components
+from subgrid.data.sources.open_source import open_source, source_notes, wind_components
 from subgrid.data.sources.times import describe_time
 from subgrid.data.sources.units import stated_units
 from subgrid.data.value_statistics import HUGE, ValueStatistics, variable_blocks
@@ -95,6 +95,7 @@ def check(
         return SourceReport([], [Finding("error", str(error), "", "")])
     with fields:
         statistics, findings = _read_values(fields, progress)
+    findings += [Finding("note", f"{note}.", "", "") for note in source_notes(fields)]
     findings += [*_check_grid(fields, factor), *_check_times(fields), *_check_description(fields)]
     for name, values in statistics.items():
         findings += [*_check_gaps(name, values), *_check_values(fields[name], values)]

@@ -12,7 +12,8 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.grid import crop_to_multiple, spatial_dims
-from subgrid.data.sources.open_source import open_source, wind_components
+from subgrid.data.sources.convert_units import convert_units
+from subgrid.data.sources.open_source import open_source, source_notes, wind_components
 from subgrid.data.sources.readers import expand, find_paths
 from subgrid.data.sources.times import describe_time
 from subgrid.data.static import static_fields, static_scales
@@ -33,7 +34,7 @@ class Pair:
         static_scale: mean and standard deviation of each static field, in its units.
         vectors: the variables that are vector components: `x` (eastward) or `y` (northward).
         files: the files that were named, in the order fine, coarse, static; without those of an open Dataset.
-        notes: sentences on what was left out.
+        notes: sentences on what was left out or converted.
     """
 
     fine: xr.Dataset
@@ -78,12 +79,14 @@ def open_pair(
     """
     opened = partial(_open_series, variables=variables, select=select, start=start, step=step)
     fine, note = crop_to_multiple(opened(source), factor)
-    notes = [note] if note else []
+    notes = [*source_notes(fine), *([note] if note else [])]
     coarse = None
     if coarse_source is not None:
         fine, coarse, note = _common_times(fine, opened(coarse_source))
-        notes += [note] if note else []
-        coarse = _without_other_coords(coarse)
+        notes += [*source_notes(coarse), *([note] if note else [])]
+        units = {str(name): field.attrs.get("units") for name, field in fine.data_vars.items()}
+        coarse, said = convert_units(_without_other_coords(coarse), units, "data.coarse_source", "data.source")
+        notes += said
     fixed = static_fields(static, static_source, fine) if static else None
     return Pair(
         fine=_without_other_coords(fine),

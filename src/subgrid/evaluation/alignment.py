@@ -1,4 +1,4 @@
-"""Selects the variables and times that predictions and truth have in common, and checks that cells and units agree."""
+"""Selects the variables and times that predictions and truth have in common, checks their cells and converts units."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import pandas as pd
 import xarray as xr
 
 from subgrid.data.grid import check_nesting, refine_axis, same_axis, spatial_dims
-from subgrid.data.sources.units import same_units, stated_units
+from subgrid.data.sources.convert_units import convert_units
+from subgrid.data.sources.open_source import source_notes
+from subgrid.data.sources.units import same_units
 from subgrid.errors import ConfigError, GridError, SourceError
 from subgrid.io.console import Notify
 
@@ -66,17 +68,21 @@ def align(
 
     Raises:
         GridError: another grid.
-        SourceError: another dimension, other units, another calendar, no time in common.
+        SourceError: another dimension, units that cannot be converted, another calendar, no time in common.
     """
     dims = spatial_dims(truth)
     for name, fields in predictions.items():
         _check_grid(name, fields, truth, dims)
         for variable in shared:
             _check_dims(name, fields[variable], (TIME, MEMBER, *dims))
-            _check_units(name, fields[variable], truth[variable])
         _check_members(name, fields, shared)
     for variable in shared:
         _check_dims("reference", truth[variable], (TIME, *dims))
+    for note in source_notes(truth):
+        notify(note)
+    predictions = {
+        name: _in_units_of(truth[list(shared)], fields, name, notify) for name, fields in predictions.items()
+    }
     every = {"reference": truth, **predictions}
     times = _common_times(every)
     for name, fields in every.items():
@@ -89,17 +95,18 @@ def align(
     return truth[names].sel({TIME: times}), chosen
 
 
-def align_coarse(coarse: xr.Dataset, truth: xr.Dataset, factor: int) -> xr.Dataset:
+def align_coarse(coarse: xr.Dataset, truth: xr.Dataset, factor: int, notify: Notify) -> xr.Dataset:
     """Check that the coarse cells nest in the grid of the truth, and select the times of the truth.
 
     Args:
         coarse: normalised fields (valid_time, y, x) of the variables of the truth.
         truth: as `align` returns it.
         factor: fine cells per coarse cell along an axis.
+        notify: called with what is converted.
 
     Raises:
         GridError: cells that do not nest.
-        SourceError: another dimension, other units, a missing time.
+        SourceError: another dimension, units that cannot be converted, a missing time.
     """
     dims = spatial_dims(truth)
     for d in dims:
@@ -114,7 +121,6 @@ def align_coarse(coarse: xr.Dataset, truth: xr.Dataset, factor: int) -> xr.Datas
         if TIME not in coarse[variable].dims:
             raise SourceError(f"coarse: {variable} has no time; give the input at the times of the prediction.")
         _check_dims("coarse", coarse[variable], (TIME, *dims))
-        _check_units("coarse", coarse[variable], truth[variable])
     _check_calendars({"reference": truth, "coarse": coarse})
     missing = truth.indexes[TIME].difference(coarse.indexes[TIME])
     if len(missing):
@@ -122,7 +128,7 @@ def align_coarse(coarse: xr.Dataset, truth: xr.Dataset, factor: int) -> xr.Datas
             f"coarse: {len(missing)} of the {truth.sizes[TIME]} times that are compared are missing, the first {missing[0]}; "
             "give the input of all times."
         )
-    return coarse.sel({TIME: truth.indexes[TIME]})
+    return _in_units_of(truth, coarse, "coarse", notify).sel({TIME: truth.indexes[TIME]})
 
 
 def _common_times(every: Mapping[str, xr.Dataset]) -> pd.Index:
@@ -165,12 +171,13 @@ def _check_dims(name: str, field: xr.DataArray, allowed: Sequence[str]) -> None:
         )
 
 
-def _check_units(name: str, field: xr.DataArray, truth: xr.DataArray) -> None:
-    units = [stated_units(array.attrs.get("units")) for array in (field, truth)]
-    if all(units) and not same_units(*units):
-        raise SourceError(
-            f"{name}: {field.name} is in {units[0]!r}, the reference in {units[1]!r}; convert one of them first."
-        )
+def _in_units_of(truth: xr.Dataset, fields: xr.Dataset, name: str, notify: Notify) -> xr.Dataset:
+    """Bring the variables of the truth to its units."""
+    units = {str(variable): field.attrs.get("units") for variable, field in truth.data_vars.items()}
+    converted, notes = convert_units(fields[list(units)], units, name, "the reference")
+    for note in (*source_notes(fields), *notes):
+        notify(note)
+    return converted
 
 
 def _check_members(name: str, fields: xr.Dataset, shared: Sequence[str]) -> None:

@@ -58,7 +58,8 @@ def score(
     """Score a prediction and baselines against a reference on the same grid, at the times that all of them have.
 
     Args:
-        prediction: files or an open Dataset; members along `realization`.
+        prediction: files or an open Dataset; members along `realization`. Values in other units than the reference are
+            converted to its units.
         reference: the truth; cells in which it has no value are left out.
         baselines: other predictions by name; all are ranked at the same times.
         out: folder for the results, `scores` by default, or the name of a `.csv` or `.nc` file for the table alone.
@@ -81,7 +82,7 @@ def score(
         SubgridError: for files that cannot be compared.
     """
     truth, opened = _open(prediction, reference, baselines or {}, variables, notify)
-    small = _open_coarse(coarse, truth, factor)
+    small = _open_coarse(coarse, truth, factor, notify)
     request = _request(truth, opened, factor, small is not None, names, (ranges or {}, thresholds or {}))
     with _folder(out) as folder:
         return _compare(folder, opened, truth, small, request, (by, level, block), (progress, notify))
@@ -172,7 +173,7 @@ def _open(
     return align(truth, opened, shared_variables(truth, opened, variables, notify), notify)
 
 
-def _open_coarse(coarse: Source | None, truth: xr.Dataset, factor: int | None) -> xr.Dataset | None:
+def _open_coarse(coarse: Source | None, truth: xr.Dataset, factor: int | None, notify: Notify) -> xr.Dataset | None:
     """The coarse input on its own grid, if any, at the times that are compared."""
     if factor is not None and factor < 2:
         raise ConfigError(f"factor is {factor}; expected fine cells per coarse cell along an axis, 2 or more.")
@@ -182,7 +183,7 @@ def _open_coarse(coarse: Source | None, truth: xr.Dataset, factor: int | None) -
         raise ConfigError(
             "coarse needs factor (--factor), the number of fine cells per coarse cell, to compute the scores of consistency."
         )
-    return align_coarse(open_source(coarse, variables=list(map(str, truth.data_vars))), truth, factor)
+    return align_coarse(open_source(coarse, variables=list(map(str, truth.data_vars))), truth, factor, notify)
 
 
 def _variables(

@@ -14,7 +14,8 @@ import xarray as xr
 
 from subgrid.data.grid import spatial_dims
 from subgrid.data.sources import axes, times
-from subgrid.data.sources.units import same_units
+from subgrid.data.sources.convert_units import convert_units
+from subgrid.data.sources.units import stated_units
 from subgrid.errors import SourceError
 
 _KEPT_ATTRS = ("units", "standard_name", "long_name", "cell_methods", "GRIB_shortName")
@@ -98,7 +99,7 @@ def combine(pieces: Sequence[tuple[Part, xr.Dataset]], where: str) -> xr.Dataset
         return first
     for part, ds in pieces[1:]:
         axes.require_same_grid(first, first_part.name, ds, part.name)
-    aligned = _with_coords_of_first(pieces)
+    aligned, notes = _with_units_of_first(_with_coords_of_first(pieces), where)
     names = list(dict.fromkeys(str(name) for _, ds in aligned for name in ds.data_vars))
     fields = {name: _join([(part, ds) for part, ds in aligned if name in ds], name, where) for name in names}
     _require_same_coords(fields, where)
@@ -106,6 +107,8 @@ def combine(pieces: Sequence[tuple[Part, xr.Dataset]], where: str) -> xr.Dataset
     described = [json.loads(ds.attrs["subgrid_names"]) for _, ds in pieces]
     dims = {normal: original for entry in reversed(described) for normal, original in entry["dims"].items()}
     result.attrs["subgrid_names"] = json.dumps({**described[0], "dims": dims})
+    if notes:
+        result.attrs["subgrid_notes"] = "\n".join(notes)
     return result
 
 
@@ -125,6 +128,37 @@ def _with_coords_of_first(pieces: Sequence[tuple[Part, xr.Dataset]]) -> list[tup
         )
 
     return [(part, ds.drop_vars([n for n in ds.coords if not ds[n].ndim and not is_shared(n)])) for part, ds in aligned]
+
+
+def _with_units_of_first(
+    pieces: Sequence[tuple[Part, xr.Dataset]], where: str
+) -> tuple[list[tuple[Part, xr.Dataset]], list[str]]:
+    """Bring each variable to the units of the first part that holds it; give sentences on what was converted too.
+
+    Raises:
+        SourceError: units that cannot be converted, or that only one of two parts states.
+    """
+    first: dict[str, tuple[str, str]] = {}
+    converted: list[tuple[Part, xr.Dataset]] = []
+    notes: dict[tuple[str, str], list[str]] = {}
+    for part, ds in pieces:
+        for name in map(str, ds.data_vars):
+            units = stated_units(ds[name].attrs.get("units"))
+            wanted, owner = first.setdefault(name, (units, part.name))
+            if units == wanted:
+                continue
+            if not (units and wanted):
+                stated, silent = (owner, part.name) if wanted else (part.name, owner)
+                raise SourceError(
+                    f"{where}: {name!r} is in {wanted or units!r} in {stated}, and {silent} states no units. Set them in the "
+                    f"file, e.g. `ncatted -a units,{name},o,c,{wanted or units} {silent}`."
+                )
+            fields, said = convert_units(ds[[name]], {name: wanted}, part.name, owner)
+            ds = ds.assign({name: fields[name]})
+            notes.setdefault((name, units), []).extend(said)
+        converted.append((part, ds))
+    more = {key: f" (the first of {len(said)} such files)" if len(said) > 1 else "" for key, said in notes.items()}
+    return converted, [f"{said[0]}{more[key]}" for key, said in notes.items() if said]
 
 
 def require_one_level(pieces: Sequence[tuple[Part, xr.Dataset]], where: str) -> None:
@@ -219,7 +253,6 @@ def _join(pieces: Sequence[tuple[Part, xr.Dataset]], name: str, where: str) -> x
     for part, ds in pieces[1:]:
         for what, a, b, same in (
             ("dimensions", first[name].dims, ds[name].dims, operator.eq),
-            ("units", first[name].attrs.get("units"), ds[name].attrs.get("units"), same_units),
             ("calendar", _calendar(first), _calendar(ds), operator.eq),
         ):
             if not same(a, b):

@@ -43,8 +43,9 @@ def open_source(
         step: time between fields such as "1h", only for .npy.
 
     Returns:
-        The fields, with attributes ``source``, ``subgrid_names`` (see `restore_names`) and, where the source has
-        one, ``grid_mapping`` (JSON of the mapping variable's name and attributes).
+        The fields, with attributes ``source``, ``subgrid_names`` (see `restore_names`), ``subgrid_notes`` where there is
+        something to say (see `source_notes`) and, where the source has one, ``grid_mapping`` (JSON of the mapping
+        variable's name and attributes).
 
     Raises:
         SourceError: what is asked for is not there, or cannot be read or combined.
@@ -80,6 +81,11 @@ def _combine_parts(parts: list[Part], variables: Sequence[str] | None, where: st
         )
     fields.require_one_level(pieces, where)
     return fields.combine(pieces, where)
+
+
+def source_notes(fields: xr.Dataset) -> list[str]:
+    """Give the sentences for the user that `open_source` left with fields, such as on units that it converted."""
+    return str(fields.attrs.get("subgrid_notes", "")).splitlines()
 
 
 def restore_names(ds: xr.Dataset) -> xr.Dataset:

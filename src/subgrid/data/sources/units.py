@@ -1,4 +1,4 @@
-"""Units of measurement: whether two spellings mean the same unit, and one spelling for screen and page.
+"""Units of measurement: whether two spellings mean the same unit, conversion, and one spelling for screen and page.
 
 Spellings are read by pint with the registry of cf-xarray, which follows the CF conventions. Both are imported on the first
 use, because the import takes about a second.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pint import Unit
@@ -21,6 +21,20 @@ _DIMENSIONLESS = {"1", "(0 - 1)", "0 - 1", "(0-1)", "0-1", "fraction", "proporti
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SYMBOLS = {"degrees_north": "°N", "degrees_east": "°E", "deg": "°", "degrees": "°", "delta_degC": "°C"}
+
+# A mass of water per area, as the depth of liquid water of 1000 kg m-3: 1 kg m-2 is 1 mm.
+_WATER = re.compile(
+    r"water|lwe|precip|rain|snow|evapo|runoff|^(tp|pr|prate|pre|prcp|cp|lsp|sf|ro|swe|sd)$", re.IGNORECASE
+)
+_WATER_DEPTH = re.compile(r"\s+(?:of\s+)?water(?:\s+(?:equivalent|eq))?$", re.IGNORECASE)
+_WATER_DENSITY = "1000 kg m-3"
+
+
+class Conversion(NamedTuple):
+    """Values in one unit times `scale` plus `offset` are values in another."""
+
+    scale: float
+    offset: float
 
 
 def stated_units(units: object) -> str:
@@ -43,6 +57,54 @@ def same_units(first: object, second: object) -> bool:
     if not (left and right):
         return a.lower() == b.lower()
     return any(_same_size(one, other) for one in left for other in right)
+
+
+@functools.lru_cache(maxsize=256)
+def conversion(source: str, target: str, quantity: str = "") -> Conversion | None:
+    """Find how values in one unit become values in another.
+
+    Args:
+        source: units of the values, such as ``degC`` or ``mm/day``.
+        target: units wanted.
+        quantity: names of the quantity, separated by spaces. A mass per area, such as ``kg m-2 s-1``, is converted from and
+            to the depth of liquid water, such as ``mm/day``, if one of the names or the units speak of water.
+
+    Returns:
+        The conversion; None for units that are not known, that measure something else, or whose relation is not linear
+        (decibels).
+    """
+    if same_units(source, target):
+        return Conversion(1.0, 0.0)
+    texts = [stated_units(text) for text in (source, target)]
+    is_water = any(_WATER.search(word) for word in (*texts, *quantity.split()))
+    left, right = ([*_readings(text), *_readings(_WATER_DEPTH.sub("", text))] for text in texts)
+    for one in left:
+        for other in right:
+            found = _between(one, other, is_water)
+            if found is not None:
+                return found
+    return None
+
+
+def _between(source: Unit, target: Unit, is_water: bool) -> Conversion | None:
+    """The conversion between two units that pint knows."""
+    from cf_xarray.units import units as registry
+
+    factor = 1
+    if source.dimensionality != target.dimensionality:
+        depth = [unit.dimensionality in ({"[length]": 1}, {"[length]": 1, "[time]": -1}) for unit in (source, target)]
+        if not is_water or depth[0] == depth[1]:
+            return None
+        # A depth times the density is a mass per area.
+        factor = registry.Quantity(_WATER_DENSITY) ** (1 if depth[0] else -1)
+    try:
+        at = [float((registry.Quantity(value, source) * factor).to(target).magnitude) for value in (0.0, 1.0, 2.0)]
+    except Exception:  # pint raises errors of many types, such as for offset units in a product
+        return None
+    scale, offset = (
+        float(f"{value:.12g}") for value in (at[1] - at[0], at[0])
+    )  # without the rounding of the difference
+    return Conversion(scale, offset) if math.isclose(at[2], 2 * scale + offset, rel_tol=1e-9) else None
 
 
 @functools.lru_cache(maxsize=256)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from safetensors.torch import load_file
@@ -15,7 +15,9 @@ from subgrid.config.schema import Config, PartConfig, load_config
 from subgrid.errors import ConfigError, RunError
 from subgrid.models import DISCRIMINATORS, GENERATORS, build, count_parameters
 from subgrid.models.protocols import complete_generator
-from subgrid.run import Run
+
+if TYPE_CHECKING:
+    from subgrid.run import Run  # it imports what reads data, which the check of a configuration does not need
 
 Weights = Literal["last", "best", "content"]
 NUM_CHANNELS = 2  # as in the published study

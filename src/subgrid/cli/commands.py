@@ -160,6 +160,10 @@ def train(
 
     A training may be interrupted at any time; the same command with --resume continues from the last checkpoint.
     """
+    from subgrid.training.check_config import load_checked
+
+    load_checked(config, overrides or (), trust)  # before the slow imports below, so that a mistake is reported at once
+
     from subgrid.io.console import notify, tracker
     from subgrid.run import notes_of
     from subgrid.training.train import train as run_train

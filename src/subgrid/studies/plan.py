@@ -33,7 +33,7 @@ from subgrid.config.files import LENGTHS, Table, expand_keys, flatten, merge, re
 from subgrid.config.schema import Config, load_config
 from subgrid.errors import ConfigError, SubgridError, nearest
 from subgrid.scores.registry import BASELINES
-from subgrid.training.dry_run import check_config
+from subgrid.training.check_config import check_config
 
 NAMING = {"system", "summary", "family", "seed"}  # names and descriptions do not change what a system computes
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 
 from subgrid.config.schema import Config
 from subgrid.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 def open_fabric(config: Config) -> Fabric:
@@ -26,6 +29,8 @@ def open_fabric(config: Config) -> Fabric:
         fast = torch.cuda.is_bf16_supported() if on_gpu else torch.cpu._is_avx512_bf16_supported()
         precision = "bf16" if fast else "32"
     accelerator = accelerator if accelerator != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    from lightning_fabric import Fabric  # here, because it takes a second or two, which a refusal should not wait for
+
     logger = logging.getLogger("lightning_fabric")
     level = logger.level
     logger.setLevel(logging.WARNING)  # below this level it prints its own line about the precision

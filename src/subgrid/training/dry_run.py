@@ -1,4 +1,4 @@
-"""Checks before a training: of the configuration, then a dry run of an update and a validation on zeros."""
+"""The check of a configuration on its store: a dry run of an update and a validation on zeros."""
 
 from __future__ import annotations
 
@@ -14,61 +14,15 @@ from subgrid.data.grid import spatial_dims
 from subgrid.data.patches import patch_shape
 from subgrid.data.store import Store
 from subgrid.errors import ConfigError, RunError
-from subgrid.losses import DISCRIMINATOR_LOSSES
 from subgrid.models.protocols import FeatureDiscriminator, Generator, NoiseGenerator
 from subgrid.networks import build_discriminator, build_generator
 from subgrid.pretrained import load_pretrained
 from subgrid.scores import compute_statistics
 from subgrid.scores.compute import compare_field_sets
-from subgrid.training.device import open_fabric
 from subgrid.training.objective import STAGES, adversarial_objective, content_losses, stage_losses
 from subgrid.training.validate import VALID_SCORES
 
 LARGER = " Use a larger train.patch, or a larger domain."
-
-
-def check_config(config: Config) -> None:
-    """Check what can be checked without any data.
-
-    Raises:
-        ConfigError: for a configuration that cannot be trained.
-    """
-    if config.family == "baseline":
-        raise ConfigError(f"system: {config.system} is a baseline with nothing to train; every evaluation includes it.")
-    share = config.content.share
-    content, main = (
-        content_losses(stage_losses(config, stage), key, config.data.variables) for stage, key in STAGES.items()
-    )
-    if share > 0 and not content:
-        raise ConfigError(
-            "content.losses: no loss has a weight above 0; give at least one, such as [content.losses.l1] weight = 1.0."
-        )
-    if share < 1 and not main and not config.adversarial:
-        raise ConfigError(
-            "losses: no loss has a weight above 0; give at least one, such as [losses.l1] with weight = 1.0."
-        )
-    if not config.conditional:
-        _check_unconditional(config)
-    adversarial_objective(config)
-    open_fabric(config)
-
-
-def _check_unconditional(config: Config) -> None:
-    """Fields drawn from noise have no paired target, so only the adversarial loss applies."""
-    name = config.generator.name
-    reason = f"{name} draws fields from noise, so there are no true fields to compare them with cell by cell"
-    if config.content.share > 0:
-        raise ConfigError(f"content.share: {reason}; set it to 0.")
-    for loss, settings in config.losses.items():
-        if settings.weight and loss not in DISCRIMINATOR_LOSSES:
-            raise ConfigError(f"losses.{loss}: {reason}; set its weight to 0.")
-    if config.train.training_fields:
-        raise ConfigError(
-            f"train.training_fields: {reason}; set it to 0. The columns valid_*_train of history.csv compare training "
-            "fields with validation fields as sets."
-        )
-    if not config.adversarial:
-        raise ConfigError(f"losses.adversarial: {name} can only be trained with this loss; set its weight above 0.")
 
 
 def check_trainable(config: Config, store: Store) -> None:
@@ -107,8 +61,6 @@ def _try_generator(config: Config, hr: Tensor, static: Tensor) -> tuple[Tensor, 
     """Compute fine fields (b, c, H, W) with a new generator; return them and the discriminator's condition."""
     name, (rows, columns) = config.generator.name, hr.shape[-2:]
     generator = build_generator(config, static.shape[1], (rows, columns))
-    if not any(p.requires_grad for p in generator.parameters()):
-        raise ConfigError(f"generator.name: {name} has nothing to train; choose another generator.")
     load_pretrained(generator)
     if config.conditional:
         factor = config.data.factor

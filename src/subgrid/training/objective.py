@@ -86,10 +86,10 @@ def content_losses(losses: Mapping[str, LossConfig], key: str, variables: Sequen
     """
     out: Weighted = {}
     for name, settings in losses.items():
+        if name not in LOSSES and name not in DISCRIMINATOR_LOSSES:
+            raise ConfigError(f"{key}.{name}: there is no such loss.{nearest(name, [*LOSSES, *DISCRIMINATOR_LOSSES])}")
         if name in DISCRIMINATOR_LOSSES or settings.weight == 0:
             continue
-        if name not in LOSSES:
-            raise ConfigError(f"{key}.{name}: there is no such loss.{nearest(name, [*LOSSES, *DISCRIMINATOR_LOSSES])}")
         needs_names = "variables" in inspect.signature(LOSSES[name]).parameters
         try:
             known = {"variables": list(variables)} if needs_names else {}

@@ -19,7 +19,7 @@ import torch
 import xarray as xr
 
 from subgrid.config.files import flatten
-from subgrid.config.schema import DESCRIPTIONS, Config, load_config
+from subgrid.config.schema import DESCRIPTIONS, Config
 from subgrid.data.patches import Batch, PatchSampler, patch_shape
 from subgrid.data.store import Store, describe_store, open_store
 from subgrid.errors import RunError
@@ -28,8 +28,8 @@ from subgrid.io.console import Notify, Progress, silent
 from subgrid.io.lock import locked
 from subgrid.io.tensors import save_tensors
 from subgrid.models import count_parameters
-from subgrid.networks import check_trust
 from subgrid.run import Run, check_new_run, create_run, load_run, store_of
+from subgrid.training.check_config import load_checked
 from subgrid.training.checkpoint import (
     TrainingState,
     build_optimizer,
@@ -40,7 +40,7 @@ from subgrid.training.checkpoint import (
     update_average,
 )
 from subgrid.training.device import open_fabric
-from subgrid.training.dry_run import check_config, check_trainable
+from subgrid.training.dry_run import check_trainable
 from subgrid.training.objective import STAGES, Objective, build_objective
 from subgrid.training.prepare import prepare
 from subgrid.training.schedule import set_learning_rates, training_length
@@ -116,12 +116,9 @@ def _plan(
     Returns:
         The resolved configuration, the run directory, and the run to continue if there is one.
     """
-    resolved = load_config(config, overrides)
+    resolved = load_checked(config, overrides, trust)
     stem = Path(config).stem if isinstance(config, str | Path) else "data"
     path = Path(out) if out is not None else Path("runs") / f"{stem}-{resolved.system.replace('/', '-')}"
-    if isinstance(config, str | Path) and Path(config).suffix == ".json":
-        check_trust(resolved, Path(config), trust)
-    check_config(resolved)
     if resume and (path / "config.json").is_file():
         return resolved, path, _load_same_run(path, resolved)
     check_new_run(path)

@@ -115,3 +115,43 @@ def test_a_given_block_is_in_times(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         score_table.score_table(reader, jobs(), block=3, num_resamples=100)
         score_table.score_table(reader, jobs(), num_resamples=100)
     assert asked == [4, 1, None]
+
+
+def test_units_of_few_times_count_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Runs of 11 days with gaps between them. Units of 10 leave one day of each run over, and that day is unlike the others.
+    day = np.arange(110 * 11)
+    seconds = (day + 30 * (day // 11)) * DAY
+    made = {name: (1 + noise(day.size, 0.3, seed)) ** 2 / 100 for seed, name in enumerate(["near", "far"])}
+    for values in made.values():
+        values[10::11] += 1.0
+    path, given = archive(tmp_path / "statistics.nc", seconds, made), []
+    real = score_table.intervals
+    monkeypatch.setattr(score_table, "intervals", lambda *a, **k: given.append(real(*a, **k)) or given[-1])
+    tables = []
+    for most in (day.size, 121):
+        monkeypatch.setattr(score_table, "MOST_UNITS", most)
+        with StatisticsReader(path) as reader:
+            tables.append(score_table.score_table(reader, jobs(), num_resamples=400))
+    every, merged = tables
+    np.testing.assert_allclose([interval.value for interval in given], [*every.value, *merged.value], rtol=1e-12)
+    assert (merged.lower < every.value).all() and (every.value < merged.upper).all()
+    # The odd day is in every run, so that means of runs vary less than days do.
+    of_runs = real(made["near"].reshape(-1, 11).mean(axis=1)[:, None], SCORES["rmse"].from_means)
+    assert 0.7 < (merged.upper[0] - merged.lower[0]) / (of_runs.upper - of_runs.lower) < 2.0
+    assert list(merged["rank"]) == list(every["rank"])
+
+
+def test_an_interval_of_a_correlation_stays_below_one(tmp_path: Path) -> None:
+    # Statistics of a correlation: means of prediction, reference, their squares and their product.
+    rng = np.random.default_rng(0)
+    reference = rng.normal(size=40) * 10
+    prediction = np.where(np.arange(40) % 15 == 7, -reference, reference)
+    pair = [field[:, None, None] * np.array([[1.0, -1.0]]) for field in (prediction, reference)]
+    key = (ALL, "t2m", "correlation")
+    writer = StatisticsWriter(tmp_path / "statistics.nc", ["one"])
+    writer.append(clock(np.arange(40) * DAY), {key: {"one": SCORES["correlation"].statistics(*pair)}})
+    writer.close({})
+    job = ScoreJob("t2m", "1", SCORES["correlation"], "", lambda members, truth, coarse: np.zeros((0, 1)))
+    with StatisticsReader(tmp_path / "statistics.nc") as reader:
+        row = score_table.score_table(reader, {key: job}).iloc[0]
+    assert row.lower < row.value < row.upper <= 1.0

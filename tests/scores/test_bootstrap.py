@@ -164,13 +164,66 @@ def test_parts_far_from_zero_lose_no_digits():
     assert far.upper - 1e6 == pytest.approx(near.upper, abs=1e-8)
 
 
+# --- Weights and bounds ---
+
+
+def test_weights_of_units_give_the_score_of_all_times():
+    rng = np.random.default_rng(5)
+    num_times = rng.choice([1, 2, 9, 10], size=400)
+    levels = np.where(num_times < 3, 5.0, 0.0)  # units of few times differ from the others
+    parts = (levels + rng.normal(size=400) / np.sqrt(num_times))[:, None]
+    every = np.repeat(parts[:, 0], num_times).mean()
+    found = intervals(parts, mean_of, weights=num_times)
+    assert found.value == pytest.approx(every, rel=1e-12)
+    assert found.lower < every < found.upper < intervals(parts, mean_of).lower
+    # The width is that of a ratio of two sums (Cochran 1977, Sampling Techniques, equation 2.39).
+    spread = np.std(num_times * (parts[:, 0] - every)) / num_times.mean() / math.sqrt(400)
+    assert (found.upper - found.lower) / (2 * 1.96 * spread) == pytest.approx(1.05, abs=0.1)
+
+
+def test_an_interval_of_uneven_units_covers_what_it_promises():
+    rng, held, seeds = np.random.default_rng(7), 0, range(300)
+    for seed in seeds:
+        starts = np.unique(np.append(rng.choice(1200, 200, replace=False), 0))
+        num_times = np.diff(starts, append=1200)
+        series = autoregressive(rng, 0.8, 1200)[:, 0] ** 2
+        units = np.add.reduceat(series, starts) / num_times
+        found = intervals(units[:, None], root_of, weights=num_times, num_resamples=300, seed=seed)
+        held += found.lower <= 1.0 <= found.upper
+    assert 0.90 <= held / len(seeds) <= 0.98
+
+
+def test_equal_weights_change_nothing():
+    parts = autoregressive(np.random.default_rng(1), 0.5, 120) ** 2
+    assert intervals(parts, root_of, weights=np.full(120, 7)) == intervals(parts, root_of)
+    assert paired(parts, 2 * parts, root_of, weights=np.ones(120)) == paired(parts, 2 * parts, root_of)
+    weights = np.arange(1, 121)
+    one, other = (intervals(p, root_of, weights=weights).value for p in (parts, 2 * parts))
+    assert paired(parts, 2 * parts, root_of, weights=weights).value == pytest.approx(one - other)
+
+
+@pytest.mark.parametrize("weights", [np.ones(29), np.zeros(30), np.full(30, np.nan)])
+def test_bad_weights_are_refused(weights):
+    with pytest.raises(GridError, match="expected one positive number for each of 30 times"):
+        intervals(np.zeros((30, 1)), mean_of, weights=weights)
+
+
+def test_an_interval_ends_at_the_bounds_of_the_score():
+    parts = np.where(np.arange(60) % 12 == 0, 0.2, 0.999)[:, None]
+    free = intervals(parts, mean_of, level=0.999)
+    assert free.upper > 0.98
+    held = intervals(parts, mean_of, level=0.999, bounds=(0.9, 0.98))
+    assert (held.lower, held.upper) == (max(free.lower, 0.9), 0.98)
+    assert intervals(parts, mean_of, bounds=(0.0, 0.5)).upper == held.value  # which always lies inside
+
+
 # --- Breaks ---
 
 
 def test_no_block_reaches_across_a_break_and_all_times_count_the_same():
     num_times, starts, length = 23, np.array([0, 4, 15]), 6
     identity = np.eye(num_times)
-    windows = bootstrap._windows(identity, identity, np.zeros(num_times), starts, length)
+    windows = bootstrap._windows(identity, identity, np.zeros(num_times), None, starts, length)
     run = np.searchsorted(starts, np.arange(num_times), side="right")
     assert set(np.unique(windows.sums)) == {0.0, 1.0}
     assert (windows.sums.sum(axis=0) == length).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -48,6 +49,15 @@ def test_an_entry_is_complete(name: str) -> None:
         assert np.isfinite(score.best)
     if isinstance(score, Score) and score.needs == "factor":
         assert "factor" in score.options
+
+
+@pytest.mark.parametrize("name", [*REGISTRY, "fss_10_w5", "quantile_error_0.95"])
+def test_bounds_fit_the_best_value(name: str) -> None:
+    score = describe_score(name)
+    lowest, highest = score.bounds
+    assert lowest < highest and (math.isnan(score.best) or lowest <= score.best <= highest)
+    if isinstance(score, Score) and score.higher_is_better is not None and name != "crps_fair":  # may be below 0
+        assert (highest if score.higher_is_better else lowest) == score.best
 
 
 def test_main_scores_are_those_that_say_so() -> None:

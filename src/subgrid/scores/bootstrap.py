@@ -15,6 +15,9 @@ and a run shorter than a block is one window. Blocks alone make intervals too na
    estimated from few blocks. The degrees of freedom are those of a mean of squares of overlapping windows, from their
    kurtosis.
 3. The percentiles are accelerated for skewness (Efron 1987), and the resamples are shifted by their own bias.
+
+In a long series the statistics are means over units of neighbouring times, of which some hold fewer times than others
+(before a gap). A unit then counts by its number of times: in the score, in its influence, and in each resample.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Num
@@ -31,6 +35,7 @@ from scipy import sparse, stats
 from subgrid.errors import ConfigError, GridError
 from subgrid.scores.block_length import autocovariance, automatic_length, check_statistics
 from subgrid.scores.checks import IntArray, Means, Series, Statistics, Values
+from subgrid.scores.score import Bounds
 
 FromMeans = Callable[[Means], Values]
 
@@ -72,9 +77,10 @@ class Interval:
 class _Windows:
     """The blocks to draw from: the sums of each, and its number of times."""
 
-    sums: Float64[np.ndarray, "window statistic"]  # deviations from the mean
+    sums: Float64[np.ndarray, "window statistic"]  # weighted deviations from the mean
     influence: Float64[np.ndarray, " window"]
     times: Float64[np.ndarray, " window"]
+    weight: Float64[np.ndarray, " window"]  # sum of the weights of its times; without weights their number
     rounding: Float64[np.ndarray, " statistic"]  # below it a mean is 0
 
 
@@ -87,6 +93,8 @@ def intervals(
     num_resamples: int = 1000,
     seed: int = 0,
     breaks: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    bounds: Bounds = (-math.inf, math.inf),
 ) -> Interval:
     """Compute a score with a confidence interval.
 
@@ -102,6 +110,9 @@ def intervals(
         seed: of the resamples.
         breaks: indices of the times that begin a new run after a gap, as `subgrid.scores.block_length.find_breaks` finds
             them.
+        weights: (time,), the number of times that each row of the statistics is the mean of; by default every row counts the
+            same.
+        bounds: the smallest and the largest value that the score can have; the interval ends there at the latest.
 
     Returns:
         The interval. Without ends and with a reason where there are fewer than 15 times, where the times are too similar, or
@@ -109,7 +120,8 @@ def intervals(
 
     Raises:
         ConfigError: a level, block or number of resamples that cannot be used.
-        GridError: statistics that are not (time, statistic) with at least one of each; breaks outside them.
+        GridError: statistics that are not (time, statistic) with at least one of each; breaks outside them; weights that
+            are not one positive number for each time.
         SourceError: statistics that are not finite.
 
     References:
@@ -119,12 +131,28 @@ def intervals(
     """
     values, starts = check_statistics(statistics, breaks)
     check_options(level, block, num_resamples, len(values))
+    relative = _relative_weights(weights, len(values))
     with np.errstate(all="ignore"):
-        return _interval(values, starts, from_means, level, block, (num_resamples, seed))
+        found = _interval(values, relative, starts, from_means, level, block, (num_resamples, seed))
+    lower, upper = (float(np.clip(end, *bounds)) for end in (found.lower, found.upper))
+    return replace(found, lower=min(lower, found.value), upper=max(upper, found.value)) if found.block else found
+
+
+def _relative_weights(weights: ArrayLike | None, num_times: int) -> Series | None:
+    """Weights with mean 1; None where every time counts the same."""
+    if weights is None:
+        return None
+    given = np.asarray(weights, np.float64)
+    if given.shape != (num_times,) or not (np.isfinite(given) & (given > 0)).all():
+        raise GridError(
+            f"weights have shape {given.shape}; expected one positive number for each of {num_times} times."
+        )
+    return None if (given == given[0]).all() else given / given.mean()
 
 
 def _interval(
     values: Statistics,
+    weights: Series | None,
     starts: IntArray,
     from_means: FromMeans,
     level: float,
@@ -132,24 +160,26 @@ def _interval(
     resampling: tuple[int, int],
 ) -> Interval:
     """Compute the interval of checked statistics; `resampling` is the number of resamples and the seed."""
-    mean = values.mean(axis=0)
+    mean = values.mean(axis=0) if weights is None else (weights @ values) / len(values)
     value = float(from_means(mean))
     none = Interval(value, math.nan, math.nan, 0)
     if len(values) < MINIMUM_TIMES:
         return replace(none, reason=f"{len(values)} times; an interval needs {MINIMUM_TIMES} or more")
     # A constant statistic leaves zero here and not rounding.
     deviations = np.where(np.ptp(values, axis=0) == 0, 0.0, values - mean)
-    influence = _influence(deviations, mean, from_means)
+    if weights is not None:
+        deviations = deviations * weights[:, None]
+    influence = _influence(deviations, weights, mean, from_means)
     if not (math.isfinite(value) and np.isfinite(influence).all()):
         return replace(none, reason="the score is not finite for all times or without one of them")
     length = automatic_length(influence, starts) if block is None else block
-    windows = _windows(values, deviations, influence, starts, length)
+    windows = _windows(values, deviations, influence, weights, starts, length)
     tail = _student(windows, len(values), level)
     num_draws = _num_draws(windows, influence, starts) / tail**2
     while num_draws < _FEWEST_DRAWS and length > 1 and block is None:
         # Shorter blocks, of which more are drawn: the spread stays, and the resamples differ.
         length = (length + 1) // 2
-        windows = _windows(values, deviations, influence, starts, length)
+        windows = _windows(values, deviations, influence, weights, starts, length)
         num_draws = _num_draws(windows, influence, starts) / tail**2
     if num_draws < _MINIMUM_DRAWS:
         return replace(none, reason="autocorrelation leaves too few independent times: less than one block")
@@ -157,7 +187,7 @@ def _interval(
     if not np.isfinite(scores).all():
         return replace(none, reason="the score is not finite for some of the resampled times")
     lower, upper = np.quantile(scores, _percentiles(windows.influence, num_draws, level)) - np.mean(scores - value)
-    return Interval(value, min(float(lower), value), max(float(upper), value), length)
+    return Interval(value, float(lower), float(upper), length)
 
 
 def paired(
@@ -171,6 +201,7 @@ def paired(
     num_resamples: int = 1000,
     seed: int = 0,
     breaks: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
 ) -> Interval:
     """Compute the difference of the scores of two systems, a minus b, with a confidence interval.
 
@@ -188,6 +219,7 @@ def paired(
         num_resamples: see `intervals`.
         seed: see `intervals`.
         breaks: see `intervals`.
+        weights: see `intervals`.
 
     Raises:
         GridError: statistics of different shapes.
@@ -204,7 +236,8 @@ def paired(
         return np.asarray(a - b if best is None else np.abs(a - best) - np.abs(b - best), np.float64)
 
     both = np.concatenate([np.asarray(statistics_a, np.float64), np.asarray(statistics_b, np.float64)], axis=-1)
-    return intervals(both, difference, level=level, block=block, num_resamples=num_resamples, seed=seed, breaks=breaks)
+    options: dict[str, Any] = {"level": level, "block": block, "num_resamples": num_resamples, "seed": seed}
+    return intervals(both, difference, breaks=breaks, weights=weights, **options)
 
 
 def check_options(level: float, block: int | None, num_resamples: int, num_times: int) -> None:
@@ -225,18 +258,31 @@ def check_options(level: float, block: int | None, num_resamples: int, num_times
         )
 
 
-def _influence(deviations: Statistics, mean: Means, from_means: FromMeans) -> Series:
+def _influence(deviations: Statistics, weights: Series | None, mean: Means, from_means: FromMeans) -> Series:
     """Influence of each time on the score: the score with that time counted twice, minus the score, times n + 1.
+
+    The deviations are weighted already; with weights, n + 1 is n plus the weight of the time.
 
     This way the mean of the statistics stays a possible one, whereas a step along a gradient could leave their range (a
     negative square).
     """
-    weight = len(deviations) + 1
-    moved = from_means(mean + deviations / weight) - from_means(mean)
-    return np.asarray((moved - moved.mean()) * weight, np.float64)
+    if weights is None:
+        weight = len(deviations) + 1
+        moved = from_means(mean + deviations / weight) - from_means(mean)
+        return np.asarray((moved - moved.mean()) * weight, np.float64)
+    sums = len(deviations) + weights
+    influence = (from_means(mean + deviations / sums[:, None]) - from_means(mean)) * sums
+    return np.asarray(influence - influence.mean(), np.float64)
 
 
-def _windows(values: Statistics, deviations: Statistics, influence: Series, starts: IntArray, length: int) -> _Windows:
+def _windows(
+    values: Statistics,
+    deviations: Statistics,
+    influence: Series,
+    weights: Series | None,
+    starts: IntArray,
+    length: int,
+) -> _Windows:
     """All windows of a length over the runs that begin at `starts`."""
     num_times, num_statistics = deviations.shape
     running = np.zeros((num_times + 1, num_statistics + 1))  # in place: a copy of ten years of hours is large
@@ -248,8 +294,10 @@ def _windows(values: Statistics, deviations: Statistics, influence: Series, star
         begins.append(np.maximum(end - length, first))
         ends.append(np.minimum(end, after))
     begin, end = np.concatenate(begins), np.concatenate(ends)
-    sums = running[end] - running[begin]
-    return _Windows(sums[:, :-1], sums[:, -1], (end - begin).astype(np.float64), _ROUNDING * np.abs(values).max(axis=0))
+    sums, times = running[end] - running[begin], (end - begin).astype(np.float64)
+    total = None if weights is None else np.append(0.0, np.cumsum(weights))
+    weight = times if total is None else total[end] - total[begin]
+    return _Windows(sums[:, :-1], sums[:, -1], times, weight, _ROUNDING * np.abs(values).max(axis=0))
 
 
 def _num_draws(windows: _Windows, influence: Series, starts: IntArray) -> float:
@@ -301,7 +349,7 @@ def _resample(
         drawn = rng.integers(0, len(windows.times), (num_rows, len(weights))).ravel()
         ends = np.arange(num_rows + 1) * len(weights)
         counts = sparse.csr_array((np.tile(weights, num_rows), drawn, ends), shape=(num_rows, len(windows.times)))
-        means = mean + (counts @ windows.sums) / (counts @ windows.times)[:, None]
+        means = mean + (counts @ windows.sums) / (counts @ windows.weight)[:, None]
         # The rest of a statistic that is 0 at all the drawn times; a quotient would make it huge.
         means[np.abs(means) < windows.rounding] = 0.0
         scores.append(from_means(means))

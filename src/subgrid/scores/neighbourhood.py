@@ -25,7 +25,7 @@ from subgrid.scores.checks import (
     mean_over_windows,
     window_sums,
 )
-from subgrid.scores.score import Score
+from subgrid.scores.score import SHARE, Score
 
 
 def fss(threshold: float, window: int) -> Score:
@@ -68,6 +68,7 @@ def fss(threshold: float, window: int) -> Score:
         units="1",
         best=1.0,
         higher_is_better=True,
+        bounds=SHARE,
         convention=f"Fractions skill score of {threshold:.15g} or more in windows of {window} x {window} cells inside the "
         "field",
         check=partial(check_windows, cells=window, what=name),

@@ -8,6 +8,7 @@ tables, terminal and pages read the entry.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -26,7 +27,17 @@ from subgrid.scores import (
 )
 from subgrid.scores.distribution import quantile_error
 from subgrid.scores.neighbourhood import fss
-from subgrid.scores.score import Description, FieldSetScore, Score, only_statistic, ratio, root
+from subgrid.scores.score import (
+    CORRELATION,
+    NOT_NEGATIVE,
+    SHARE,
+    Description,
+    FieldSetScore,
+    Score,
+    only_statistic,
+    ratio,
+    root,
+)
 
 TRUTH = "truth"  # name of the reference among the systems
 ALL = "all"  # the group of all times and cells; also the variable of a score that is of all variables at once
@@ -50,6 +61,7 @@ _POINTWISE = (
         units="dB",
         best=pointwise.PSNR_CEILING,
         higher_is_better=True,
+        bounds=(-math.inf, pointwise.PSNR_CEILING),
         convention="Mean over times of each image's 10 log10(range^2 / mse), range of the training truth; "
         f"an image without error counts as {pointwise.PSNR_CEILING:.1f} dB, the rounding of float32",
         options=("data_range", "weights"),
@@ -62,6 +74,7 @@ _POINTWISE = (
         units="dB",
         best=pointwise.PSNR_CEILING,
         higher_is_better=True,
+        bounds=(-math.inf, pointwise.PSNR_CEILING),
         convention="10 log10(range^2 / mse), mse over all times and cells, range of the training truth; "
         f"no error counts as {pointwise.PSNR_CEILING:.1f} dB, the rounding of float32",
         options=("data_range", "weights"),
@@ -73,6 +86,7 @@ _POINTWISE = (
         units="field",
         best=0.0,
         higher_is_better=False,
+        bounds=NOT_NEGATIVE,
         convention="Root of the mean square error over all times and cells",
         options=("weights",),
         main=True,
@@ -84,6 +98,7 @@ _POINTWISE = (
         units="field",
         best=0.0,
         higher_is_better=False,
+        bounds=NOT_NEGATIVE,
         convention="Mean absolute error over all times and cells",
         options=("weights",),
         main=True,
@@ -106,6 +121,7 @@ _POINTWISE = (
         units="1",
         best=1.0,
         higher_is_better=True,
+        bounds=CORRELATION,
         convention="Pearson correlation over all times and cells at once, the pattern of the mean field included",
         options=("weights",),
         main=True,
@@ -120,6 +136,7 @@ _STRUCTURE = (
         units="1",
         best=1.0,
         higher_is_better=True,
+        bounds=CORRELATION,
         convention="Mean over times of each image's SSIM: Gaussian window of sigma 1.5 and 11 cells, population "
         "covariance, K1 0.01, K2 0.03, border cropped, range of the training truth",
         options=("data_range",),
@@ -133,6 +150,7 @@ _STRUCTURE = (
         units="1",
         best=1.0,
         higher_is_better=True,
+        bounds=CORRELATION,
         convention="Mean over times of each image's MS-SSIM: window and constants as SSIM, as many of the five scales as "
         "have room for the window (3 at 64 cells, 5 from 176), weights 0.0448 0.2856 0.3001 0.2363 0.1333 (fewer: scaled "
         "to sum 1), range of the training truth",
@@ -146,6 +164,7 @@ _STRUCTURE = (
         units="field per cell",
         best=0.0,
         higher_is_better=False,
+        bounds=NOT_NEGATIVE,
         convention="Root mean square over all times and cells of the difference of the gradient vectors, by first "
         "differences",
         check=neighbourhood.check_neighbours,
@@ -157,6 +176,7 @@ _STRUCTURE = (
         units="1",
         best=1.0,
         higher_is_better=None,
+        bounds=NOT_NEGATIVE,
         convention="Mean length of the prediction's gradient over that of the truth's, by first differences",
         check=neighbourhood.check_neighbours,
         each_member=True,
@@ -171,6 +191,7 @@ _SPECTRA = (
         units="1",
         best=1.0,
         higher_is_better=None,
+        bounds=NOT_NEGATIVE,
         convention="Mean power of the prediction over that of the truth at wavelengths shorter than 2 x factor fine "
         "cells, mean removed, Hann window along the axes that are not periodic",
         options=("factor", "periodic_x"),
@@ -186,6 +207,7 @@ _SPECTRA = (
         units="dB",
         best=0.0,
         higher_is_better=False,
+        bounds=NOT_NEGATIVE,
         convention="Root mean square over wavenumber rings of the difference in dB of the two spectra, each averaged over "
         "direction and times; mean removed, Hann window along the axes that are not periodic",
         options=("periodic_x",),
@@ -203,6 +225,7 @@ _DISTRIBUTION = (
         units="1",
         best=1.0,
         higher_is_better=True,
+        bounds=SHARE,
         convention=f"Common area of the histograms over all times and cells: {distribution.NUM_BINS} bins of equal width "
         "between the truth's bounds, and two outer ones",
         options=("low", "high", "weights"),
@@ -216,6 +239,7 @@ _DISTRIBUTION = (
         units="field",
         best=0.0,
         higher_is_better=False,
+        bounds=NOT_NEGATIVE,
         convention="Mean over times of the first Wasserstein distance between the values of the two fields",
         options=("weights",),
         each_member=True,
@@ -234,6 +258,7 @@ ENSEMBLE_SCORES = _by_name(
         units="field",
         best=0.0,
         higher_is_better=False,
+        bounds=NOT_NEGATIVE,
         convention="Mean CRPS of the step function of the members; compares ensembles of one size",
         options=("weights",),
         main=True,
@@ -257,6 +282,7 @@ ENSEMBLE_SCORES = _by_name(
         units="field",
         best=float("nan"),
         higher_is_better=None,
+        bounds=NOT_NEGATIVE,
         convention="Root of the mean variance of the members (divisor m - 1); compare it with skill, it has no best value",
         options=("weights",),
         needs="members",
@@ -268,6 +294,7 @@ ENSEMBLE_SCORES = _by_name(
         units="field",
         best=0.0,
         higher_is_better=False,
+        bounds=NOT_NEGATIVE,
         convention="Root of the mean square error of the ensemble mean",
         options=("weights",),
         needs="members",
@@ -279,6 +306,7 @@ ENSEMBLE_SCORES = _by_name(
         units="1",
         best=1.0,
         higher_is_better=None,
+        bounds=NOT_NEGATIVE,
         convention="sqrt((m + 1) / m) times spread over skill, variances averaged before the root",
         options=("weights",),
         main=True,
@@ -291,6 +319,7 @@ ENSEMBLE_SCORES = _by_name(
         units="1",
         best=0.0,
         higher_is_better=False,
+        bounds=NOT_NEGATIVE,
         convention="Sum over ranks of |share - 1 / (m + 1)|; ties counted in equal shares",
         options=("weights",),
         needs="members",
@@ -305,6 +334,7 @@ WIND_SCORES = _by_name(
         units="field",
         best=0.0,
         higher_is_better=False,
+        bounds=NOT_NEGATIVE,
         convention="Root mean square length of the error vector",
         main=True,
         needs="wind",
@@ -316,6 +346,7 @@ WIND_SCORES = _by_name(
         units="degrees",
         best=0.0,
         higher_is_better=False,
+        bounds=(0.0, 180.0),
         convention="Mean angle between predicted and true direction where the true wind exceeds 1 m s-1",
         main=True,
         needs="wind",
@@ -331,6 +362,7 @@ CONSISTENCY_SCORES = _by_name(
         units="field",
         best=0.0,
         higher_is_better=False,
+        bounds=NOT_NEGATIVE,
         convention=f"Root mean square of {_DIFFERENCE}",
         main=True,
         needs="coarse input",
@@ -342,6 +374,7 @@ CONSISTENCY_SCORES = _by_name(
         units="field",
         best=0.0,
         higher_is_better=False,
+        bounds=NOT_NEGATIVE,
         convention=f"Mean absolute value of {_DIFFERENCE}",
         needs="coarse input",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +13,11 @@ from subgrid.scores.checks import FloatArray, Means, Statistics, Valid, Values, 
 
 Option = Literal["data_range", "factor", "weights", "low", "high", "periodic_x"]
 Need = Literal["factor", "coarse input", "members", "wind"]
+
+Bounds = tuple[float, float]
+NOT_NEGATIVE: Bounds = (0.0, math.inf)
+SHARE: Bounds = (0.0, 1.0)
+CORRELATION: Bounds = (-1.0, 1.0)
 
 NEEDS: dict[Need, str] = {
     "factor": "the factor (fine cells per coarse cell)",
@@ -32,6 +38,7 @@ class Description:
         higher_is_better: None where a value can be wrong on both sides of the best one.
         convention: one sentence to print with the number; ``{factor}`` stands for the factor.
         main: whether the terminal and the page show it among the main scores.
+        bounds: the smallest and the largest value that the score can have, in its units; intervals end there.
         needs: what has to be given beyond a prediction and a reference, a key of `NEEDS`; None for nothing.
     """
 
@@ -41,6 +48,7 @@ class Description:
     higher_is_better: bool | None
     convention: str
     main: bool = False
+    bounds: Bounds = (-math.inf, math.inf)
     needs: Need | None = None
 
     def units_for(self, field: str) -> str:

@@ -14,7 +14,6 @@ from jaxtyping import Float64, Int
 from subgrid.errors import ConfigError, nearest
 from subgrid.scores.block_length import merge_times
 from subgrid.scores.bootstrap import Interval, intervals, paired
-from subgrid.scores.checks import IntArray
 from subgrid.scores.plan import ScoreJob
 from subgrid.scores.registry import ALL, BEST, TIED, UNRANKED, WORSE
 from subgrid.scores.score import Score
@@ -117,12 +116,14 @@ def _rows(
         of_systems = [Interval(math.nan, math.nan, math.nan, 0, reason)] * len(units)
         ranks = [UNRANKED] * len(units)
     else:
-        options = {**options, "block": None if block is None else max(1, round(block / size))}
-        of_systems = [intervals(statistics, score.from_means, breaks=breaks, **options) for statistics in units]
-        ranks = _ranks(units, of_systems, score, breaks, options)
+        options = {**options, "block": None if block is None else max(1, round(block / size)), "breaks": breaks}
+        options["weights"] = np.diff(starts, append=num_times)
+        of_systems = [intervals(each, score.from_means, bounds=score.bounds, **options) for each in units]
+        ranks = _ranks(units, of_systems, score, options)
     rows: list[tuple[object, ...]] = []
     for system, interval, rank, mean in zip(reader.systems, of_systems, ranks, means, strict=True):
-        numbers = (float(score.from_means(mean)), interval.lower, interval.upper)
+        value = float(score.from_means(mean))  # of all times; that of the interval differs by rounding alone
+        numbers = (value, min(interval.lower, value), max(interval.upper, value))
         rows.append((system, job.variable, score.name, *numbers, job.units, label, rank, job.convention))
     return rows, [interval.reason for interval in of_systems if interval.reason]
 
@@ -131,7 +132,6 @@ def _ranks(
     units: Float64[np.ndarray, "system unit statistic"],
     of_systems: Sequence[Interval],
     score: Score,
-    breaks: IntArray,
     options: Mapping[str, Any],
 ) -> list[str]:
     """The rank of each system, from paired comparisons with the best one."""
@@ -141,7 +141,7 @@ def _ranks(
     first = int(np.argmin(distances))
     ranks = [BEST] * len(of_systems)
     for i in set(range(len(of_systems))) - {first}:
-        gap = paired(units[i], units[first], score.from_means, best=score.best, breaks=breaks, **options)
+        gap = paired(units[i], units[first], score.from_means, best=score.best, **options)
         ranks[i] = WORSE if gap.lower > 0 else TIED if not math.isnan(gap.lower) else UNRANKED
     compared = any(rank != UNRANKED for i, rank in enumerate(ranks) if i != first)
     return ranks if compared else [UNRANKED] * len(ranks)

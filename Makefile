@@ -9,11 +9,12 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c $(SUBGRID_CONSTRAINTS)
 STAMPS := pyproject.toml $(SUBGRID_CONSTRAINTS)
 
-.PHONY: help demo test check docs reference format wheel bench clean
+.PHONY: help demo test test-fast check docs reference format wheel bench clean
 
 help:
 	@echo "make demo       set up and run the main job on built-in data, ending with a report"
 	@echo "make test       set up and run every test that needs no network"
+	@echo "make test-fast  the quick ones of them, in under a minute"
 	@echo "make check      lint, format, types, layers"
 	@echo "make docs       build the documentation into site/"
 	@echo "make reference  write docs/settings.md and docs/commands.md from the code"
@@ -45,6 +46,9 @@ $(VENV)/.docs: $(VENV)/.base
 demo: $(VENV)/.base
 	@if [ -f demo/weather.nc ]; then rm -rf demo; fi  # an earlier demo of ours, nothing else
 	@$(BIN)/subgrid demo --out demo
+
+test-fast: $(VENV)/.dev
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not browser and not realdata"
 
 test: $(VENV)/.dev
 	@rm -f .coverage .coverage.*

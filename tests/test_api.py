@@ -38,6 +38,7 @@ def test_version_is_the_packages() -> None:
     assert subgrid.__version__ == version("subgrid")
 
 
+@pytest.mark.slow
 def test_an_open_dataset_from_end_to_end(one_thread: None, weather: xr.Dataset, tmp_path: Path) -> None:
     settings = SETTINGS | {"data.variables": ["t2m"], "train.updates": 4}
     run = subgrid.train(settings, source=weather, out=tmp_path / "run")

@@ -23,6 +23,8 @@ from subgrid.networks import build_generator, load_generator
 from subgrid.run import load_run
 from tiny import weights
 
+pytestmark = pytest.mark.slow
+
 ARCHIVE = Path(__file__).parent / "fixtures" / "earlier_version.tar.xz"
 NUMBERS = ["value", "lower", "upper"]
 

@@ -81,6 +81,7 @@ def test_no_machine_in_the_tree() -> None:
     assert found == []
 
 
+@pytest.mark.slow
 def test_the_package_fetches_nothing() -> None:
     found = []
     for path in MODULES:

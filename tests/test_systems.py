@@ -27,7 +27,7 @@ from subgrid.run import load_run
 from subgrid.training.train import train
 from tiny import SETTINGS, same_weights, train_tiny, weights
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 TRAINED = [
     name for name in recipe_names() if load_config({"system": name, "data.variables": ["a"]}).family != "baseline"

@@ -66,6 +66,7 @@ def folder(weather: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return path
 
 
+@pytest.mark.slow
 def test_all_commands_in_their_order(subgrid, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.chdir(folder)
     checked = subgrid("check", "weather.nc", "--variables", "t2m,u10")
@@ -133,6 +134,7 @@ def test_settings_are_described(subgrid) -> None:  # type: ignore[no-untyped-def
     assert done.out.endswith("; default [0.9, 0.999]; srgan sets [0.9, 0.99]]\n")
 
 
+@pytest.mark.slow
 def test_init_writes_a_configuration_that_trains(  # type: ignore[no-untyped-def]
     subgrid, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -147,6 +149,7 @@ def test_init_writes_a_configuration_that_trains(  # type: ignore[no-untyped-def
     assert resolved["data"]["factor"] == 2
 
 
+@pytest.mark.slow
 def test_systems(subgrid) -> None:  # type: ignore[no-untyped-def]
     rows = json.loads(subgrid("systems", "--json").out)
     by = {row["name"]: row for row in rows}
@@ -190,6 +193,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words, text", MISTAKES, ids=[" ".join(words) for words, _ in MISTAKES])
 def test_a_mistake_is_one_line(subgrid, folder: Path, monkeypatch: pytest.MonkeyPatch, words, text) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.chdir(folder)
@@ -278,6 +282,7 @@ def test_help_is_light() -> None:
     assert "Usage: subgrid" in done.stdout
 
 
+@pytest.mark.slow
 def test_interrupted_by_the_user(folder: Path, tiny_store: Path, tmp_path: Path) -> None:
     words = ["train", str(folder / "tiny.toml"), "--store", str(tiny_store), "--out", "run"]
     words += ["--set", "train.updates=100000", "--set", "train.validate_every=5"]
@@ -300,6 +305,7 @@ def test_interrupted_by_the_user(folder: Path, tiny_store: Path, tmp_path: Path)
     assert (tmp_path / "run" / "state.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     small = {
         "generator.features": 8,
@@ -334,6 +340,7 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: p
         quickstart.demo(tmp_path / "new" / "demo")
 
 
+@pytest.mark.slow
 def test_a_terminal_without_unicode_stops_no_command(tiny_run: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "subgrid.cli", "evaluate", str(tiny_run), "--out", str(tmp_path / "scores")]
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}

@@ -36,6 +36,7 @@ def uncommented(text: str) -> str:
     )
 
 
+@pytest.mark.slow
 def test_simulated_weather(weather_file: Path, tmp_path: Path) -> None:
     remarks: list[str] = []
     text = init(str(weather_file), notify=remarks.append)
@@ -68,6 +69,7 @@ def test_levels_and_members_are_chosen_and_listed(tmp_path: Path) -> None:
     prepare(tomllib.loads(text), out=tmp_path / "store.zarr")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "factor"), [((32, 64), 4), ((34, 64), 2), ((33, 64), 4), ((9, 15), 2)], ids=["4", "2", "none", "small"]
 )
@@ -81,6 +83,7 @@ def test_the_factor_divides_the_grid_where_one_can(tmp_path: Path, shape: tuple[
 DAYS_360 = [cftime.Datetime360Day(2020, 1 + i // 30, 1 + i % 30) for i in range(60)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("times", "periods", "gap"),
     [
@@ -132,6 +135,7 @@ def test_variables_that_cannot_be_used_are_left_out(tmp_path: Path) -> None:
     assert sorted(errors) == ["flat:", "sst:"]
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_real_winds(tmp_path: Path) -> None:
     path = str(real_file("gfs_uv10_1deg.nc"))

@@ -264,6 +264,7 @@ def record(calls: list[tuple[int, int]], done: int, total: int) -> None:
     calls.append((done, total))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["npy", "nc", "files"])
 def test_progress_and_flat_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setattr(times, "BLOCK_VALUES", 2**18)
@@ -295,6 +296,7 @@ def test_progress_and_flat_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert peaks[2] < peaks[1] + 3 * 2**20
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_gfs_winds_as_documented() -> None:
     report = check(real("gfs_uv10_1deg.nc"))
@@ -317,6 +319,7 @@ def test_gaussian_model_grid() -> None:
     assert "possibly a Gaussian grid" in found(check(real("series/tas_rectilinear_grid_2D.nc")), "not uniform").what
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 @pytest.mark.parametrize("name", [name for name in sorted(AWKWARD) if name.endswith(".nc")])
 def test_check_never_raises_on_real_files(name: str) -> None:

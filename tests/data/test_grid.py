@@ -85,6 +85,7 @@ def test_the_mean_equals_a_plain_loop(factor: int) -> None:
     assert abs(got.values - plain.values).max() > 1e-3
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(grids())
 def test_the_global_mean_is_conserved(case: tuple[xr.Dataset, int]) -> None:
@@ -154,6 +155,7 @@ def test_fields_without_a_known_grid_are_refused() -> None:
 # --- Refining and areas ---
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     factor=st.integers(2, 8),

@@ -257,6 +257,7 @@ def test_files_of_a_series_are_converted_to_the_units_of_the_first(tmp_path: Pat
     )
 
 
+@pytest.mark.slow
 def test_files_that_cannot_be_put_together(tmp_path: Path) -> None:
     first, second = tmp_path / "a.nc", tmp_path / "b.nc"
     make().to_netcdf(first)
@@ -558,6 +559,7 @@ def test_restore_names_on_a_finer_grid() -> None:
     assert (np.diff(back["lat"]) > 0).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     north_first=st.booleans(),
@@ -597,6 +599,7 @@ def test_orientation_convention_and_packing_do_not_matter(
     np.testing.assert_allclose(back["t2m"], ds["t2m"], atol=6e-4 if packed else 0)
 
 
+@pytest.mark.slow
 def test_nothing_is_read_before_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ds = make(lat=np.arange(0.0, 64.0), lon=np.arange(0.0, 64.0), times=3000)
     ds.to_netcdf(tmp_path / "a.nc")
@@ -676,6 +679,7 @@ def real(name: str) -> Path:
     return DATA / name
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_every_real_file_opens_or_says_why_not(name: str) -> None:
@@ -698,6 +702,7 @@ def test_every_real_file_opens_or_says_why_not(name: str) -> None:
     assert set(restore_names(ds).data_vars) >= set(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_nam_by_variable_and_by_level() -> None:
     path = real("awkward/nam.t00z.awp21100.tm00.grib2")

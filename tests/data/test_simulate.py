@@ -114,6 +114,7 @@ def test_a_step_is_cut_where_the_wind_is_strong() -> None:
     assert 0 < gone <= sqg.STABLE / (speed * modes.k_max)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seed", "degrees", "days"), [(0, 0.5, 60), (1, 0.5, 60), (2, 0.5, 60), (3, 0.05, 5), (4, 2.0, 60)]
 )
@@ -164,6 +165,7 @@ def power(fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return k / size, k * mean[k]
 
 
+@pytest.mark.slow
 def test_spectra_fall_as_weather_does_down_to_the_grid(weather: xr.Dataset) -> None:
     fields = {name: weather[name].values for name in ("t2m", "u10", "v10")}
     fields["at sea level"] = (weather.t2m + module.LAPSE_RATE * weather.orography).values
@@ -193,6 +195,7 @@ def test_the_size_of_things_is_believable(weather: xr.Dataset) -> None:
     assert -1.2 < north_south < -0.2
 
 
+@pytest.mark.slow
 def test_lapse_rate_can_be_recovered(year: xr.Dataset) -> None:
     mean = year.t2m.mean("time")
     latitude = mean.latitude.broadcast_like(mean)
@@ -308,6 +311,7 @@ def test_same_seed_same_weather_and_a_short_series_begins_a_long_one(tiny: xr.Da
     xr.testing.assert_identical(longer.isel(time=slice(4)), tiny)
 
 
+@pytest.mark.slow
 def test_each_argument_bites(tiny: xr.Dataset) -> None:
     seeded = simulate(**TINY, seed=1)
     for name in tiny.data_vars:

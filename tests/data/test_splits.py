@@ -220,6 +220,7 @@ def test_a_season_that_is_not_there_is_refused() -> None:
 # --- Always ---
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(
     steps=st.lists(st.integers(1, 100), min_size=30, max_size=120),

@@ -141,6 +141,7 @@ def test_large_fields_are_cut_into_chunks_of_a_few_coarse_cells(
 # --- Statistics and fingerprint ---
 
 
+@pytest.mark.slow
 def test_statistics_are_those_of_the_training_split_alone(tmp_path: Path) -> None:
     fields = make_fields(40, names=("t2m", "u10"))
     store = open_store(write(fields, tmp_path / "a.zarr"))
@@ -187,6 +188,7 @@ def test_a_constant_variable_is_refused(tmp_path: Path) -> None:
 # --- Interrupted and resumed ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_times", [8, 16, 24, 32, 40])
 def test_a_store_cut_off_at_any_block_is_finished_without_reading_again(tmp_path: Path, num_times: int) -> None:
     fields = make_fields(40)
@@ -206,6 +208,7 @@ def test_a_store_cut_off_at_any_block_is_finished_without_reading_again(tmp_path
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith("s.zarr")] == ["s.zarr"]
 
 
+@pytest.mark.slow
 def test_a_store_is_finished_with_blocks_of_another_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fields = make_fields(40)
     whole = contents(write(fields, tmp_path / "whole.zarr"))
@@ -216,6 +219,7 @@ def test_a_store_is_finished_with_blocks_of_another_size(tmp_path: Path, monkeyp
     assert {k: v for k, v in made.items() if k != "store.json"} == {k: v for k, v in whole.items() if k != "store.json"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", ["meta", "method", "times", "splits", "grid", "variables", "damaged"])
 def test_another_request_begins_anew(tmp_path: Path, other: str) -> None:
     out, fields = tmp_path / "s.zarr", make_fields(40)
@@ -339,6 +343,7 @@ def peak_bytes(num_times: int, out: Path) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHUNK_CELLS", 256 * 256)
     monkeypatch.setattr(module, "BLOCK_BYTES", 16 * 4 * 96 * 96)

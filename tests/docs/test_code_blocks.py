@@ -33,6 +33,8 @@ import xarray as xr
 from subgrid.cli import app, main
 from subgrid.config.schema import LENGTHS, Config, merge
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FAST = {"updates": 4, "batch": 2, "patch": 16, "validate_every": 2, "validation_fields": 2, "precision": "32"}

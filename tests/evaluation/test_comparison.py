@@ -50,6 +50,7 @@ def found(truth: xr.Dataset, guess: xr.Dataset, tmp_path_factory: pytest.TempPat
     return table, out
 
 
+@pytest.mark.slow
 def test_scores_of_fields_are_those_of_whole_arrays(found: Found, truth: xr.Dataset, guess: xr.Dataset) -> None:
     p, r = guess.u10.values.astype(np.float64), truth.u10.values.astype(np.float64)
     low, high = r.min(), r.max()
@@ -154,6 +155,7 @@ def test_round_the_globe_columns_may_start_anywhere(tmp_path: Path) -> None:
     assert "x periodic" in look_up(first, "prediction", "u10", "log_spectral_distance", column="convention")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cells", [1, 20 * 24 * 3, 10**9])
 def test_blocks_change_nothing(
     found: Found,
@@ -306,6 +308,7 @@ def test_families_can_be_asked_for(truth: xr.Dataset, guess: xr.Dataset, tmp_pat
     assert look_up(table, "prediction", "u10", "quantile_error_0.75") == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(6)))
 def test_the_order_of_times_changes_no_value(order: list[int], tmp_path: Path) -> None:

@@ -152,6 +152,7 @@ def test_samples_and_spectra(found: tuple[pd.DataFrame, Path], tiny_run: Path) -
     assert facts["parameters"] == sum(p.numel() for p in load_generator(run).parameters())
 
 
+@pytest.mark.slow
 def test_blocks_change_nothing(
     found: tuple[pd.DataFrame, Path], tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +196,7 @@ def test_a_moved_store(tiny_run: Path, tiny_store: Path, tmp_path: Path, found: 
     assert (run / "evaluation" / "scores.csv").is_file()  # the default place
 
 
+@pytest.mark.slow
 def test_a_published_run_is_scored_in_physical_units(tiny_store: Path, tmp_path: Path) -> None:
     run = train_tiny(tiny_store, tmp_path / "run", PUBLISHED)
     scores = look_up(evaluate(run), "published/srgan")

@@ -38,6 +38,7 @@ def in_units(fields: xr.Dataset, units: str) -> xr.Dataset:
     return fields.assign({name: field.assign_attrs(units=units) for name, field in fields.items()})
 
 
+@pytest.mark.slow
 def test_other_ways_to_write_the_same_fields(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -> None:
     plain = score(guess, truth, out=tmp_path / "plain", **QUICK)
     upside_down = guess.isel(latitude=slice(None, None, -1))
@@ -57,6 +58,7 @@ def test_other_ways_to_write_the_same_fields(truth: xr.Dataset, guess: xr.Datase
         same_values(score(other, truth, out=tmp_path / "other", **QUICK), plain)
 
 
+@pytest.mark.slow
 def test_files_of_both_kinds(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -> None:
     truth.to_netcdf(tmp_path / "era5.nc")
     guess.to_zarr(tmp_path / "ours.zarr", consolidated=False)
@@ -130,6 +132,7 @@ def with_land(fields: xr.Dataset) -> xr.Dataset:
     return fields.where(~land)
 
 
+@pytest.mark.slow
 def test_a_reference_with_land(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -> None:
     said: list[str] = []
     table = score(guess, with_land(truth), out=tmp_path, factor=4, notify=said.append)
@@ -261,6 +264,7 @@ def bad(truth: xr.Dataset, guess: xr.Dataset) -> dict[str, tuple[dict[str, Any],
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", sorted(bad(winds(16, rows=16, columns=16), winds(16, rows=16, columns=16))))
 def test_what_cannot_be_compared(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path, case: str) -> None:
     changes, kind, message = bad(truth, guess)[case]
@@ -301,6 +305,7 @@ def test_the_table_alone(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path, e
         score(guess, truth, out=tmp_path / "folder.nc")
 
 
+@pytest.mark.slow
 def test_options_bite(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -> None:
     plain = score(guess, truth, out=tmp_path, variables=["u10"])
     wide = score(
@@ -319,6 +324,7 @@ def test_options_bite(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -> N
     assert not np.allclose(longer.lower, usual.lower) and np.allclose(longer.value, usual.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunks", [{"time": 3}, {"latitude": 5, "longitude": 7}, {"time": 1, "latitude": 4}])
 def test_chunks_change_nothing(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path, chunks: dict[str, int]) -> None:
     plain = score(guess, truth, out=tmp_path, **QUICK)
@@ -381,6 +387,7 @@ def run_command(
     return int(str(done.value.code)), found.out, found.err
 
 
+@pytest.mark.slow
 def test_the_command(
     truth: xr.Dataset,
     guess: xr.Dataset,

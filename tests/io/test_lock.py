@@ -105,7 +105,7 @@ def test_a_study_in_use_is_refused_before_anything_is_written(weather_file: Path
     finally:
         process.kill()
         process.communicate()
-    with pytest.raises(RunError, match="is no study's folder"):
+    with pytest.raises(RunError, match="is not the folder of a study"):
         subgrid.study(study, out=weather_file.parent)
     assert not (weather_file.parent / LOCK).exists()  # nothing is left in what is not ours
 

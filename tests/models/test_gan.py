@@ -30,7 +30,7 @@ from subgrid.scores.registry import FIELD_SET_SCORES
 from subgrid.training.train import train
 from tiny import SETTINGS, Cut, assert_same_run, cut_at, history, same_weights, weights
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 GAN: dict[str, Any] = {key: value for key, value in SETTINGS.items() if key.startswith(("data.", "train."))} | {
     "system": "gan",

@@ -134,6 +134,7 @@ def test_a_discriminator_without_condition() -> None:
     assert made(field[:, :0], field).shape == (2, 1, 1, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_static", [0, 1])
 @pytest.mark.parametrize("system", REFINING)
 def test_gradient_reaches_every_parameter(system: str, num_static: int) -> None:
@@ -160,6 +161,7 @@ def test_gradient_reaches_every_parameter(system: str, num_static: int) -> None:
         assert missing == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", REFINING)
 def test_save_and_load_gives_the_same_network(system: str, tmp_path: Path) -> None:
     for i, part in enumerate(of_recipe(system)):
@@ -214,6 +216,7 @@ def test_every_option_is_tested(name: str) -> None:
     assert set(inspect.signature(factory).parameters) - GIVEN == set(CHANGED[name]) | ELSEWHERE.get(name, set())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, option", [(name, option) for name, options in CHANGED.items() for option in options])
 def test_every_option_bites(name: str, option: str) -> None:
     make = generator if name in GENERATORS else discriminator
@@ -401,6 +404,7 @@ HALOS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [2, 4, 8])
 @pytest.mark.parametrize("residual", ["none", "bicubic"])
 @pytest.mark.parametrize("name, options", HALOS, ids=[f"{name}-{options}" for name, options in HALOS])
@@ -449,6 +453,7 @@ def test_tanh_bounds_the_output_and_linear_does_not() -> None:
     assert generator("srresnet", head="linear")(lr).abs().max() > 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("factor", [2, 4, 8])
 def test_training_starts_from_the_interpolation(mode: str, factor: int) -> None:

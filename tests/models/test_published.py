@@ -28,6 +28,7 @@ COUNTS = {
 }
 
 
+@pytest.mark.slow
 def test_parameter_counts_are_the_studys() -> None:
     found = {row["name"]: (row["generator_parameters"], row["discriminator_parameters"]) for row in systems()}
     assert {name: count for name, count in found.items() if name.startswith("published/")} == COUNTS

@@ -22,7 +22,7 @@ from subgrid.training.objective import adversarial_objective
 from subgrid.training.train import train
 from tiny import SETTINGS, history, same_weights, weights
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 PREGAN = {k: v for k, v in SETTINGS.items() if not k.startswith(("generator.", "discriminator.", "content."))} | {
     "system": "pregan",

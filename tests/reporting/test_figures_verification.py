@@ -24,6 +24,7 @@ def cells(samples: xr.Dataset) -> xr.Dataset:
     return make_cells(samples)
 
 
+@pytest.mark.slow
 def test_nothing_is_left_in_pyplot(samples: xr.Dataset, cells: xr.Dataset) -> None:
     for drawn in (
         figures.quantile_quantile(make_quantiles(samples), "t2m"),
@@ -93,6 +94,7 @@ def test_differences_under_a_bins_width_stay_small(samples: xr.Dataset) -> None:
 # --- maps of errors --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("narrow", [False, True])
 def test_error_map_shows_rmse_difference_and_bias(cells: xr.Dataset, narrow: bool) -> None:
     drawn = figures.error_map(cells, "t2m", "srgan", "bicubic", narrow=narrow)
@@ -127,6 +129,7 @@ def test_error_map_shows_rmse_difference_and_bias(cells: xr.Dataset, narrow: boo
                     and min(one.y1, two.y1) - max(one.y0, two.y0) > 2]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_error_map_without_data_says_so(cells: xr.Dataset) -> None:
     empty = cells * np.nan
     drawn = figures.error_map(empty, "u10", "srgan", "bilinear")

@@ -48,6 +48,8 @@ from subgrid.studies.page import _cell, _group, _page, _verdict, report, study_p
 from subgrid.studies.results import COSTS
 from subgrid.studies.single_seed import COLUMNS
 
+pytestmark = pytest.mark.slow
+
 Fields = npt.NDArray[np.float64]
 
 # --- packing -------------------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ def parts_of(name, rng, rho, num_times):
 # --- Coverage ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_times", [100, 400])
 @pytest.mark.parametrize("rho", [0.0, 0.5, 0.8])
 @pytest.mark.parametrize("name", ["mean", "rmse", "ratio"])
@@ -62,6 +63,7 @@ def test_an_interval_covers_what_it_promises(name, rho, num_times):
     assert 0.90 <= held / (num_series - given_up) <= 0.98
 
 
+@pytest.mark.slow
 def test_a_difference_covers_what_it_promises_and_pairing_narrows_it():
     rng, held, narrower = np.random.default_rng(3), 0, []
     for seed in range(200):

@@ -105,6 +105,7 @@ def test_all_parts_equal_plain_loops_with_weights_and_gaps(weights):
         assert found["rank_histogram_flatness"] == pytest.approx([rank / total for rank in ranks])
 
 
+@pytest.mark.slow
 def test_crps_of_a_large_gaussian_ensemble_is_the_closed_form():
     # Quantile levels (i - 1/2) / m make the members' step function nearly the normal distribution itself.
     members = 280 + 2 * stats.norm.ppf((np.arange(4000) + 0.5) / 4000)

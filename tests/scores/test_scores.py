@@ -136,6 +136,7 @@ def test_high_wavenumber_power_equals_a_plain_transform(shape, factor):
 # --- Properties of every score ---
 
 
+@pytest.mark.slow
 @given(pairs(), st.integers(0, 2**31))
 @settings(max_examples=40, deadline=None)
 def test_blocks_and_order_of_times_change_nothing(case, seed):

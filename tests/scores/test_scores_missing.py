@@ -130,6 +130,7 @@ def test_windows_and_differences_that_touch_a_gap_are_left_out():
     assert found == pytest.approx({"fss_0.5_w3": 1 - top / bottom, "gradient_rmse": math.sqrt(squares)}, rel=1e-9)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**31), st.sampled_from([np.nan, np.inf, 1e30]), st.booleans())
 @settings(max_examples=30, deadline=None)
 def test_what_stands_in_a_gap_changes_nothing(seed, filling, masked):

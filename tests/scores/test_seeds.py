@@ -75,6 +75,7 @@ def test_interval_holds_the_value_and_scales_with_the_units(seed: int, num_runs:
     assert (other.lower, other.upper) == pytest.approx((scale * one.lower, scale * one.upper), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of_seed, of_time", [(1.0, 0.0), (0.3, 1.0), (0.1, 1.0)])
 def test_three_seeds_cover_what_they_promise(of_seed: float, of_time: float) -> None:
     rng = np.random.default_rng(4)

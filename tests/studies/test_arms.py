@@ -32,6 +32,8 @@ from subgrid.reporting.figures.variants import STRETCH, rows_of
 from subgrid.studies import paper_figures
 from subgrid.studies.load import load_finished
 
+pytestmark = pytest.mark.slow
+
 ARMS = ("sound", "tanh", "losses", "attention")
 MANY = tuple(f"system-{i}" for i in range(12))
 

@@ -15,6 +15,8 @@ from subgrid.studies import export_arrays
 from subgrid.studies.export_arrays import write_outputs
 from subgrid.studies.load import load_finished
 
+pytestmark = pytest.mark.slow
+
 VARIABLES = ("t2m", "u10")
 
 

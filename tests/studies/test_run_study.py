@@ -42,6 +42,8 @@ from subgrid.studies.results import collect, costs
 from subgrid.studies.terminal import show_results
 from tiny import SETTINGS
 
+pytestmark = pytest.mark.slow
+
 STUDY = """
 base = "base.toml"
 seeds = [0, 1]

@@ -52,6 +52,7 @@ def unchanged(path: Path) -> int:
 # --- Where the store is, and when it is made ---
 
 
+@pytest.mark.slow
 def test_the_default_store_is_named_after_file_and_request(tmp_path: Path, settings: dict[str, Any]) -> None:
     (tmp_path / "winds.toml").write_text(TOML.format(source="fields.nc"))
     first = prepare("winds.toml")
@@ -83,6 +84,7 @@ def test_another_request_replaces_the_store_that_is_named(tmp_path: Path, settin
     assert open_store(out).factor == 4
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_another_request(tmp_path: Path, settings: dict[str, Any]) -> None:
     out = tmp_path / "own.zarr"
     first = prepare(settings), prepare(settings, out=out)
@@ -115,6 +117,7 @@ def test_an_open_data_set_takes_the_place_of_the_source(tmp_path: Path) -> None:
         np.testing.assert_array_equal(store.hr["t2m"].values, fields["t2m"].values)
 
 
+@pytest.mark.slow
 def test_an_open_data_set_never_finishes_anothers_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("subgrid.data.write_store.CHUNK_CELLS", 64)
     monkeypatch.setattr("subgrid.data.write_store.BLOCK_BYTES", 4 * 64)
@@ -295,6 +298,7 @@ def static_on(latitudes: Any, longitudes: Any, name: str = "orography") -> xr.Da
     return xr.Dataset({name: (dims, values)}, {"latitude": lat, "longitude": lon})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "order", [["orography", "cos_latitude", "sin_latitude"], ["sin_latitude", "orography"], ["cos_latitude"]]
 )
@@ -413,6 +417,7 @@ def test_projected_static_fields_are_interpolated() -> None:
     np.testing.assert_allclose(out.values, expected.values, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_real_winds_become_a_store(tmp_path: Path) -> None:
     winds = xr.open_dataset(real_file("gfs_uv10_1deg.nc")).isel(time=slice(0, 20))

@@ -37,7 +37,7 @@ from subgrid.training.prepare import prepare
 from subgrid.training.train import train
 from tiny import PUBLISHED, SETTINGS, Cut, assert_same_run, cut_at, history, same_weights, train_tiny, weights
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")

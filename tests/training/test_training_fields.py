@@ -21,7 +21,7 @@ from subgrid.training.train import train
 from subgrid.training.validate import VALID_SCORES, build_validator
 from tiny import SETTINGS, Keeps, history, same_weights, train_tiny, weights
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 MEASURED = [f"train_{name}" for name in VALID_SCORES]
 

@@ -111,6 +111,8 @@ def _read_values(fields: xr.Dataset, progress: Progress) -> tuple[dict[str, Valu
         timed = "valid_time" in fields[name].dims
         try:
             values = (fields[name].isel(valid_time=block) if timed else fields[name]).values
+        except SubgridError as error:  # a file that cannot be read says so itself
+            return statistics, [Finding("error", str(error), "", "")]
         except (OSError, RuntimeError, EOFError, ValueError) as error:
             what = f"the values could not be read ({type(error).__name__}: {error})."
             fix = "Part of the file is damaged or missing: download it again, or remove it from the list."

@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from subgrid.data.grid import spatial_dims
-from subgrid.data.sources import axes, times
+from subgrid.data.sources import axes, stored_values, times
 from subgrid.data.sources.convert_units import convert_units
 from subgrid.data.sources.units import stated_units
 from subgrid.errors import SourceError
@@ -55,7 +55,7 @@ def normalise(part: Part, names: Sequence[str], *, strict: bool) -> xr.Dataset:
     ds = ds[[*names, *([time] if time in ds.data_vars else [])]]
     ds = ds.drop_vars([name for name in ds.coords if ds[name].ndim > 1])
     time = time if time in ds.variables else None  # static fields of a file that has times too
-    ds = times.in_blocks(ds, time)
+    ds = times.in_blocks(stored_values.as_meant(ds, part.name, time), time)
     ds, time_original = times.with_valid_time(ds, time, part.name)
     ds = ds.isel({grid.y_dim: grid.y_order, grid.x_dim: grid.x_order})
     ds = ds.squeeze([d for d in ds.dims if ds.sizes[d] == 1 and d not in ("valid_time", grid.y_dim, grid.x_dim)])
@@ -197,6 +197,8 @@ def _field(da: xr.DataArray, grid: axes.Grid) -> xr.Variable:
     attrs = {key: da.attrs[key] for key in _KEPT_ATTRS if da.attrs.get(key, "unknown") != "unknown"}
     if "scale_factor" in da.encoding:
         attrs["subgrid_scale_factor"] = float(np.ravel(da.encoding["scale_factor"])[0])
+    if stored_values.states_validity(da.attrs):
+        attrs[stored_values.VALID] = 1
     return xr.Variable(order, var.transpose(*order).astype(np.float32).data, attrs)
 
 

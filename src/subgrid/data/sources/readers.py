@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from subgrid.data.sources import times
+from subgrid.data.sources import netcdf3, stored_values, times
 from subgrid.errors import ConfigError, SourceError
 
 _KINDS = "NetCDF 3 and 4, Zarr (folder or zipped), GRIB 1 and 2, and .npy of shape (N, C, H, W)"
@@ -85,7 +85,10 @@ def open_path(path: Path, *, variables: Sequence[str] | None, start: str | None,
     try:
         # CDF: classic NetCDF; HDF may follow a user block.
         if head.startswith(b"CDF") or b"\x89HDF" in head:
-            return [xr.open_dataset(path, engine="netcdf4", cache=False, decode_timedelta=False)]
+            if head.startswith(b"CDF"):
+                netcdf3.require_complete(path)
+            opened = xr.open_dataset(path, engine="netcdf4", cache=False, decode_timedelta=False)
+            return [stored_values.with_default_fill(opened)]
         if b"GRIB" in head:
             return _open_grib(path)
     except SourceError:
@@ -172,6 +175,7 @@ def _npy_times(path: Path, count: int, start: str, step: str) -> np.ndarray:
 
 def _open_zarr(path: Path) -> xr.Dataset:
     """Open a Zarr folder or zip, version 2 or 3, also where the one group is a folder inside the zip."""
+    import zarr
     import zarr.storage
 
     group = ""
@@ -188,14 +192,14 @@ def _open_zarr(path: Path) -> xr.Dataset:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # unconsolidated metadata is no trouble here
-            opened: xr.Dataset = xr.open_zarr(
-                store,
-                group=group or None,
-                chunks=None,
-                decode_timedelta=False,
-                # xarray looks for consolidated metadata at the root, also where a group is named.
-                consolidated=False if group else None,
-            )
+            options: dict[str, Any] = {"group": group or None, "chunks": None, "decode_timedelta": False}
+            # xarray looks for consolidated metadata at the root, also where a group is named.
+            options["consolidated"] = False if group else None
+            opened: xr.Dataset = xr.open_zarr(store, **options)
+            zero = [name for name, v in opened.variables.items() if v.encoding.get("_FillValue") == 0]
+            if zero and zarr.open_group(store, path=group, mode="r").metadata.zarr_format == 2:
+                stored = xr.open_zarr(store, decode_cf=False, **options)
+                opened = stored_values.with_zeros(opened, stored, zero)
             return opened
     except Exception as error:
         raise SourceError(

@@ -140,7 +140,7 @@ def test_fields_are_converted_spelled_alike_or_refused() -> None:
     assert notes == [
         "coarse: t2m is converted from 'degC' to 'K', the units of fine",
         "coarse: pr is converted from 'mm/day' to 'kg m-2 s-1', the units of fine",
-        "z: coarse is in 'm', fine states no units; the values are taken to be in the same units",
+        "z is in 'm' in coarse and has no units in fine; the values are taken to be in the same units",
     ]
     assert [made[name].attrs["units"] for name in made] == ["K", "m s-1", "kg m-2 s-1", "m"]
     assert made["pr"].attrs["subgrid_scale_factor"] == pytest.approx(0.5 / 86400)

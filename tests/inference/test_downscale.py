@@ -14,6 +14,7 @@ import xarray as xr
 from subgrid.data.grid import coarsen
 from subgrid.data.sources.open_source import open_source
 from subgrid.errors import GridError, RunError, SourceError
+from subgrid.inference import check_input
 from subgrid.inference import downscale as downscale_module
 from subgrid.inference.downscale import downscale
 from subgrid.networks import load_generator
@@ -218,17 +219,83 @@ def test_other_spellings_of_the_units_are_taken(tiny_run: Path, coarse: xr.Datas
     assert downscale(tiny_run, source)["u10"].attrs["units"] == units
 
 
-@pytest.mark.parametrize("name, units", [("t2m", "degC"), ("t2m", "celsius"), ("u10", "km h-1"), ("u10", "m/s2")])
-def test_other_units_are_refused(tiny_run: Path, coarse: xr.Dataset, name: str, units: str) -> None:
-    source = coarse.copy()
-    source[name] = source[name].assign_attrs(units=units)
+def in_celsius(coarse: xr.Dataset, units: str = "degC") -> xr.Dataset:
+    """The same fields with the temperature in degrees Celsius."""
+    celsius = (coarse["t2m"].astype(np.float64) - 273.15).astype(np.float32)
+    return coarse.assign(t2m=celsius.assign_attrs(coarse["t2m"].attrs | {"units": units}))
+
+
+def test_other_units_are_converted_and_converted_back(tiny_run: Path, coarse: xr.Dataset) -> None:
+    said: list[str] = []
+    fine = downscale(tiny_run, in_celsius(coarse, "celsius"), notify=said.append)
+    expected = downscale(tiny_run, coarse)
+    assert fine["t2m"].attrs == coarse["t2m"].attrs | {"units": "celsius"}
+    np.testing.assert_allclose(fine["t2m"], expected["t2m"] - 273.15, atol=1e-3)
+    np.testing.assert_allclose(fine["u10"], expected["u10"], atol=1e-3)
+    assert said == ["the source: t2m is converted from 'celsius' to 'K', the units of the training data"]
+
+
+def test_units_that_measure_something_else_are_refused(tiny_run: Path, coarse: xr.Dataset) -> None:
+    source = coarse.assign(u10=coarse["u10"].assign_attrs(units="m/s2"))
     with pytest.raises(SourceError) as error:
         downscale(tiny_run, source)
-    trained = {"t2m": "K", "u10": "m s-1"}[name]
     assert str(error.value) == (
-        f"{name}: the source is in {units!r}, but the model was trained on values in {trained!r}; convert the source "
-        "and set its units attribute first."
+        "the source: u10 is in 'm/s2', the training data in 'm s-1', and the one cannot be converted to the other. Correct the "
+        "units attribute if it is wrong, or convert the values and set it."
     )
+
+
+def test_values_far_outside_the_training_data_are_refused_unless_forced(
+    tiny_run: Path, coarse: xr.Dataset, tmp_path: Path
+) -> None:
+    run, source, said = load_run(tiny_run), in_celsius(coarse, ""), list[str]()
+    known = run.statistics["t2m"]
+    mean = float(source["t2m"].astype(np.float64).mean())
+    with pytest.raises(SourceError) as error:
+        downscale(tiny_run, source, tmp_path / "fine.nc")
+    assert str(error.value) == (
+        f"t2m: the mean of the source over 5 evenly spaced times is {mean:.4g} K, "
+        f"{(known['mean'] - mean) / known['std']:.1f} standard deviations from the mean of the training data "
+        f"({known['mean']:.4g} K, standard deviation {known['std']:.4g}); at most 6 are accepted. The source states no units: "
+        "set its units attribute, and the values are converted. If they are right, pass force=True (--force)."
+    )
+    assert list(tmp_path.iterdir()) == []
+    assert downscale(tiny_run, source, force=True, notify=said.append)["t2m"].mean() < 200
+    assert said == [
+        "t2m is in 'K' in the training data and has no units in the source; the values are taken to be in the same units"
+    ]
+    for shift, refused in ((5.9, False), (6.1, True)):
+        moved = coarse.copy(deep=True)
+        moved["t2m"] += known["mean"] + shift * known["std"] - moved["t2m"].mean()
+        if refused:
+            with pytest.raises(SourceError, match="Check the values and their units attribute"):
+                downscale(tiny_run, moved)
+        else:
+            downscale(tiny_run, moved)
+
+
+def test_the_range_is_that_of_evenly_spaced_times(
+    tiny_run: Path, coarse: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The units change within the series: the last time is read too, and the other times are not."""
+    monkeypatch.setattr(check_input, "RANGE_TIMES", 2)
+    run = load_run(tiny_run)
+    kelvin, celsius = open_source(coarse), open_source(in_celsius(coarse, ""))
+    times = xr.DataArray([0, 1, 1, 1, 0], dims="valid_time")
+    check_input.check_range(run, kelvin.where(times == 0, celsius))
+    with pytest.raises(SourceError, match="over 2 evenly spaced times is"):
+        check_input.check_range(run, kelvin.where(times == 1, celsius))
+
+
+def test_static_fields_in_other_units_are_converted(static_run: Path, weather: xr.Dataset) -> None:
+    source, said = weather[["t2m", "u10"]].isel(time=slice(2)), list[str]()
+    kilometres = (weather[["orography"]] / 1000).assign_attrs(weather.attrs)
+    kilometres["orography"].attrs = weather["orography"].attrs | {"units": "km"}
+    part = source.isel(latitude=slice(0, 8), longitude=slice(0, 8))
+    whole = downscale(static_run, part, static_source=weather[["orography"]])
+    fine = downscale(static_run, part, static_source=kilometres, notify=said.append)
+    np.testing.assert_allclose(fine["t2m"], whole["t2m"], atol=1e-3)
+    assert said[-1] == "the static source: orography is converted from 'km' to 'm', the units of the training data"
 
 
 def test_kelvin_by_its_names(tiny_run: Path, coarse: xr.Dataset) -> None:

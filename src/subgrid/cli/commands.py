@@ -280,11 +280,14 @@ def downscale(
     select: option.Select = None,
     static: option.Static = None,
     overwrite: option.Overwrite = False,
+    force: option.Force = False,
     trust: option.Trust = False,
 ) -> None:
     """Make fine fields from coarse files with a trained system.
 
-    The files may hold any number of times on a grid of any size.
+    The files may hold any number of times on a grid of any size. Values in other units than those of the training data are
+    converted, and the fine fields are written in the units of the files. Before anything is computed, the mean over up to 16
+    evenly spaced times is compared with the training data: more than 6 standard deviations are refused without --force.
     """
     from subgrid.inference.downscale import downscale as run_downscale
     from subgrid.io.console import tracker
@@ -299,6 +302,7 @@ def downscale(
             select=option.as_labels(select),
             static_source=static,
             overwrite=overwrite,
+            force=force,
             trust=trust,
             progress=progress,
             notify=_note,

@@ -45,6 +45,10 @@ BlockLength = Annotated[
 ]
 Every = Annotated[bool, typer.Option("--all", help="Print all scores and groups (scores.csv always has them).")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Also accept values far outside the training data."),
+]
 Trust = Annotated[
     bool,
     typer.Option("--trust", help="Allow networks of other packages (module:Class), whose code is then run."),

@@ -14,10 +14,11 @@ from torch import nn
 from subgrid.data.grid import is_periodic, refine_coords, same_axis, spatial_dims
 from subgrid.data.scaling import Field
 from subgrid.data.sources import readers
-from subgrid.data.sources.open_source import open_source, restore_names
-from subgrid.data.sources.units import same_units, stated_units
+from subgrid.data.sources.convert_units import convert_back, convert_units
+from subgrid.data.sources.open_source import open_source, restore_names, source_notes
 from subgrid.data.static import static_fields
 from subgrid.errors import GridError, RunError, SourceError
+from subgrid.inference.check_input import check_range, in_training_units
 from subgrid.inference.history import history_line
 from subgrid.inference.super_resolve import pick_device, super_resolve
 from subgrid.io.console import Notify, Progress, silent
@@ -38,6 +39,7 @@ def downscale(
     select: Mapping[str, Any] | None = None,
     static_source: str | Path | xr.Dataset | None = None,
     overwrite: bool = False,
+    force: bool = False,
     trust: bool = False,
     progress: Progress = silent,
     notify: Notify = silent,
@@ -46,31 +48,40 @@ def downscale(
 
     Args:
         run: a run directory.
-        source: coarse fields, as files or as an open Dataset, with the variables of the run in its units.
+        source: coarse fields, as files or as an open Dataset, with the variables of the run. Values in other units are
+            converted to those of the run.
         out: `.nc` or `.zarr` to write, block by block; without it the fine fields are returned in memory.
         weights: `last`, `best` or `content`.
         interpolate: blend of content-stage weights (0) and final weights (1); see `load_generator`.
         select: labels to pick along other dimensions, such as `{"level": 850}`.
         static_source: static fields that cover the domain, if the run uses any and the grid is not that of training.
         overwrite: replace `out` if it exists.
+        force: also accept values far outside the training data (see `subgrid.inference.check_input.check_range`).
         trust: whether the run may name a generator of another package, whose code is then run.
         progress: called with (blocks done, blocks in all).
         notify: called with each message for the user.
 
     Returns:
-        The fine fields, with the names, orientation and attributes of the source: in memory, or lazily from `out`.
+        The fine fields, with the names, orientation, units and attributes of the source: in memory, or lazily from `out`.
 
     Raises:
         RunError: if the run or its weights are missing, or `out` exists or has an unknown ending.
-        SourceError: for missing variables, other units, missing values.
+        SourceError: for missing variables, units that cannot be converted, values far outside the training data, missing
+            values.
         GridError: for grids that cannot be super-resolved.
     """
     opened = _open_conditional(run)
     target = None if out is None else check_target(Path(out), overwrite)
     generator = load_generator(opened, weights, interpolate, trust=trust).to(pick_device())
-    coarse = _open_coarse(opened, source, select, notify)
-    static = _static(opened, coarse, static_source)
-    fine = restore_names(_super_resolve_lazily(opened, generator, coarse, static, progress))
+    given = _open_coarse(opened, source, select, notify)
+    coarse, notes = in_training_units(opened, given)
+    for note in notes:
+        notify(note)
+    if not force:
+        check_range(opened, coarse)
+    static = _static(opened, coarse, static_source, notify)
+    fine = _super_resolve_lazily(opened, generator, coarse, static, progress)
+    fine = restore_names(convert_back(fine, {name: given[name].attrs for name in opened.variables}))
     fine.attrs["history"] = _history(opened, coarse, describe_weights(weights, interpolate))
     fine.attrs["Conventions"] = "CF-1.11"
     with dask.config.set(scheduler="synchronous"):  # the generator uses all cores itself
@@ -86,10 +97,9 @@ def _open_coarse(
     select: Mapping[str, Any] | None,
     notify: Notify,
 ) -> xr.Dataset:
-    """Open the coarse fields, check their units, and notify the user of differences from the training grid."""
+    """Open the coarse fields, and notify the user of differences from the training grid."""
     coarse = open_source(source, variables=run.variables, select=select).assign_attrs(_own_attrs(source))
-    _check_units(run, coarse)
-    for message in _differences_from_training(run, coarse):
+    for message in (*source_notes(coarse), *_differences_from_training(run, coarse)):
         notify(message)
     return coarse
 
@@ -120,17 +130,6 @@ def _own_attrs(source: str | Path | Sequence[str | Path] | xr.Dataset) -> dict[s
     return {key: value for key, value in attrs.items() if not str(key).startswith("subgrid_") and key != "grid_mapping"}
 
 
-def _check_units(run: Run, coarse: xr.Dataset) -> None:
-    """Check that the units are those of the training: degrees Celsius in place of kelvin would go unnoticed."""
-    for name in run.variables:
-        want, got = (stated_units(about.get("units")) for about in (run.statistics[name], coarse[name].attrs))
-        if want and got and not same_units(want, got):
-            raise SourceError(
-                f"{name}: the source is in {got!r}, but the model was trained on values in {want!r}; convert "
-                "the source and set its units attribute first."
-            )
-
-
 def _differences_from_training(run: Run, coarse: xr.Dataset) -> list[str]:
     """Return messages on differences from the training grid that may matter: its kind, and the size of its cells."""
     y, x = spatial_dims(coarse)
@@ -153,7 +152,7 @@ def _axis_unit(axis: xr.DataArray) -> str:
     return " degree" if unit.startswith("degree") else f" {unit}" if unit else ""
 
 
-def _static(run: Run, coarse: xr.Dataset, source: str | Path | xr.Dataset | None) -> Field:
+def _static(run: Run, coarse: xr.Dataset, source: str | Path | xr.Dataset | None, notify: Notify) -> Field:
     """Return the static fields on the fine grid of the source, as standardised channels (s, y, x)."""
     names = list(run.static_scale)
     dims = spatial_dims(coarse)
@@ -165,11 +164,16 @@ def _static(run: Run, coarse: xr.Dataset, source: str | Path | xr.Dataset | None
         return run.static_channels()
     fields = source if source is not None else run.grid[[n for n in names if n in run.grid]]
     try:
-        return run.static_channels(static_fields(names, fields, target))  # type: ignore[arg-type]
+        static = static_fields(names, fields, target)  # type: ignore[arg-type]
     except GridError as error:
         raise GridError(
             f"{error} Pass static_source (--static FILE) with {', '.join(names)} over this domain."
         ) from error
+    units = {name: run.grid[name].attrs.get("units") for name in names if name in run.grid}
+    static, notes = convert_units(static, units, "the static source", "the training data")
+    for note in notes:
+        notify(note)
+    return run.static_channels(static)
 
 
 def _super_resolve_lazily(

@@ -50,8 +50,8 @@ def convert_units(
         elif bool(got) != bool(wanted):
             silent, stated = (where, reference) if wanted else (reference, where)
             notes.append(
-                f"{name}: {stated} is in {got or wanted!r}, {silent} states no units; the values are taken to be in the same "
-                "units"
+                f"{name} is in {got or wanted!r} in {stated} and has no units in {silent}; the values are taken to be in the "
+                "same units"
             )
     return fields.assign(changed), notes
 

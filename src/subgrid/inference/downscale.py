@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from subgrid.data.grid import is_periodic, refine_coords, same_axis, spatial_dim
 from subgrid.data.scaling import Field
 from subgrid.data.sources import readers
 from subgrid.data.sources.convert_units import convert_back, convert_units
+from subgrid.data.sources.inputs import input_paths
 from subgrid.data.sources.open_source import open_source, restore_names, source_notes
 from subgrid.data.static import static_fields
 from subgrid.errors import GridError, RunError, SourceError
@@ -22,7 +24,8 @@ from subgrid.inference.check_input import check_range, in_training_units
 from subgrid.inference.history import history_line
 from subgrid.inference.super_resolve import pick_device, super_resolve
 from subgrid.io.console import Notify, Progress, silent
-from subgrid.io.output import check_target, open_fields, write_fields
+from subgrid.io.interrupts import interrupts_allowed
+from subgrid.io.output import claim_target, open_fields, write_fields
 from subgrid.networks import Weights, describe_weights, load_generator
 from subgrid.run import Run, load_run
 
@@ -55,7 +58,7 @@ def downscale(
         interpolate: blend of content-stage weights (0) and final weights (1); see `load_generator`.
         select: labels to pick along other dimensions, such as `{"level": 850}`.
         static_source: static fields that cover the domain, if the run uses any and the grid is not that of training.
-        overwrite: replace `out` if it exists.
+        overwrite: replace `out` if it exists and is an earlier output.
         force: also accept values far outside the training data (see `subgrid.inference.check_input.check_range`).
         trust: whether the run may name a generator of another package, whose code is then run.
         progress: called with (blocks done, blocks in all).
@@ -65,30 +68,31 @@ def downscale(
         The fine fields, with the names, orientation, units and attributes of the source: in memory, or lazily from `out`.
 
     Raises:
-        RunError: if the run or its weights are missing, or `out` exists or has an unknown ending.
+        RunError: if the run or its weights are missing, or `out` exists, is being written or read, or has an unknown ending.
         SourceError: for missing variables, units that cannot be converted, values far outside the training data, missing
             values.
         GridError: for grids that cannot be super-resolved.
     """
     opened = _open_conditional(run)
-    target = None if out is None else check_target(Path(out), overwrite)
-    generator = load_generator(opened, weights, interpolate, trust=trust).to(pick_device())
-    given = _open_coarse(opened, source, select, notify)
-    coarse, notes = in_training_units(opened, given)
-    for note in notes:
-        notify(note)
-    if not force:
-        check_range(opened, coarse)
-    static = _static(opened, coarse, static_source, notify)
-    fine = _super_resolve_lazily(opened, generator, coarse, static, progress)
-    fine = restore_names(convert_back(fine, {name: given[name].attrs for name in opened.variables}))
-    fine.attrs["history"] = _history(opened, coarse, describe_weights(weights, interpolate))
-    fine.attrs["Conventions"] = "CF-1.11"
-    with dask.config.set(scheduler="synchronous"):  # the generator uses all cores itself
-        if target is None:
-            return fine.compute()
-        write_fields(fine, target)
-    return open_fields(target)
+    inputs = [*input_paths(source), *input_paths(static_source)]
+    with nullcontext() if out is None else claim_target(Path(out), overwrite, inputs) as target:
+        generator = load_generator(opened, weights, interpolate, trust=trust).to(pick_device())
+        given = _open_coarse(opened, source, select, notify)
+        coarse, notes = in_training_units(opened, given)
+        for note in notes:
+            notify(note)
+        if not force:
+            check_range(opened, coarse)
+        static = _static(opened, coarse, static_source, notify)
+        fine = _super_resolve_lazily(opened, generator, coarse, static, progress)
+        fine = restore_names(convert_back(fine, {name: given[name].attrs for name in opened.variables}))
+        fine.attrs["history"] = _history(opened, coarse, describe_weights(weights, interpolate))
+        fine.attrs["Conventions"] = "CF-1.11"
+        with dask.config.set(scheduler="synchronous"):  # the generator uses all cores itself
+            if target is None:
+                return fine.compute()
+            write_fields(fine, target)
+        return open_fields(target)
 
 
 def _open_coarse(
@@ -197,7 +201,8 @@ def _super_resolve_lazily(
         if lr.size == 0:
             return lr
         _check_finite(lr, variables)
-        sr = super_resolve(generator, run.scaling.scale(lr), static, periodic=periodic)
+        with interrupts_allowed():
+            sr = super_resolve(generator, run.scaling.scale(lr), static, periodic=periodic)
         done += 1
         progress(done, flat.numblocks[0])
         return run.scaling.unscale(sr)

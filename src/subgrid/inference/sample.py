@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from subgrid.data.grid import spatial_dims
 from subgrid.errors import RunError
 from subgrid.inference.history import history_line
 from subgrid.inference.super_resolve import draw_fields, pick_device
-from subgrid.io.output import check_target, write_fields
+from subgrid.io.output import claim_target, write_fields
 from subgrid.networks import Weights, describe_weights, load_generator
 from subgrid.run import Run, load_run
 
@@ -34,7 +35,7 @@ def sample(
         num: number of fields.
         seed: random seed for the noise; with the same seed, a larger `num` gives the same first fields.
         weights: `last`, `best` or `content`.
-        overwrite: replace `out` if it exists.
+        overwrite: replace `out` if it exists and is an earlier output.
         trust: whether the run may name a generator of another package, whose code is then run.
 
     Returns:
@@ -42,7 +43,8 @@ def sample(
         training domain if a training patch covers it; otherwise their axes count cells.
 
     Raises:
-        RunError: if the run is missing or refines coarse fields, if `num` is not positive, or if `out` already exists.
+        RunError: if the run is missing or refines coarse fields, if `num` is not positive, or if `out` already exists
+            or is being written.
     """
     opened = load_run(run)
     if opened.config.conditional:
@@ -54,18 +56,18 @@ def sample(
         raise RunError(f"num: got {num}, expected at least 1 field.")
     if seed < 0:
         raise RunError(f"seed: got {seed}, expected 0 or more.")
-    target = None if out is None else check_target(Path(out), overwrite)
-    generator = load_generator(opened, weights, trust=trust).to(pick_device())
-    fields = as_dataset(opened, opened.scaling.unscale(draw_fields(generator, num, (seed,))))
-    fields.attrs = {
-        "title": f"Fields drawn from noise by {opened.config.system}",
-        "history": history_line(
-            opened, f"{num} fields drawn from noise of seed {seed}", describe_weights(weights, None)
-        ),
-        "Conventions": "CF-1.11",
-    }
-    if target is not None:
-        write_fields(fields, target)
+    with nullcontext() if out is None else claim_target(Path(out), overwrite, [opened.path]) as target:
+        generator = load_generator(opened, weights, trust=trust).to(pick_device())
+        fields = as_dataset(opened, opened.scaling.unscale(draw_fields(generator, num, (seed,))))
+        fields.attrs = {
+            "title": f"Fields drawn from noise by {opened.config.system}",
+            "history": history_line(
+                opened, f"{num} fields drawn from noise of seed {seed}", describe_weights(weights, None)
+            ),
+            "Conventions": "CF-1.11",
+        }
+        if target is not None:
+            write_fields(fields, target)
     return fields
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from subgrid.errors import GridError, RunError, SourceError
 from subgrid.inference import check_input
 from subgrid.inference import downscale as downscale_module
 from subgrid.inference.downscale import downscale
+from subgrid.io.output import open_fields
 from subgrid.networks import load_generator
 from subgrid.run import load_run
 from tiny import round_fields
@@ -326,12 +328,62 @@ def test_missing_values_are_refused_and_leave_nothing(
 
 def test_an_interrupted_overwrite_keeps_the_old_file(tiny_run: Path, coarse: xr.Dataset, tmp_path: Path) -> None:
     target = tmp_path / "fine.nc"
-    target.write_text("old")
+    downscale(tiny_run, coarse, target).close()
+    old = target.read_bytes()
     source = coarse.copy(deep=True)
     source["t2m"][0, 0, 0] = np.inf
     with pytest.raises(SourceError):
         downscale(tiny_run, source, target, overwrite=True)
-    assert target.read_text() == "old"
+    assert target.read_bytes() == old
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("ending", ["nc", "zarr"])
+def test_nothing_that_another_program_wrote_is_replaced(
+    tiny_run: Path, coarse: xr.Dataset, tmp_path: Path, ending: str
+) -> None:
+    target = tmp_path / f"era5.{ending}"
+    if ending == "nc":
+        coarse.to_netcdf(target)
+    else:
+        coarse.to_zarr(target, consolidated=False)
+    with pytest.raises(RunError, match=rf"era5\.{ending} already exists and was not written by this program"):
+        downscale(tiny_run, coarse, target, overwrite=True)
+    xr.testing.assert_equal(open_fields(target).load(), coarse)
+
+
+def test_no_output_takes_the_place_of_its_input(tiny_run: Path, coarse: xr.Dataset, tmp_path: Path) -> None:
+    source = tmp_path / "first.nc"
+    downscale(tiny_run, coarse, source).close()  # an output of this program, which marks it as replaceable
+    (tmp_path / "link.nc").symlink_to(source)
+    for target in (source, tmp_path / "link.nc"):
+        with pytest.raises(RunError, match=r"\.nc is what is read \(.*first\.nc\), and would be lost; choose"):
+            downscale(tiny_run, source, target, overwrite=True)
+    with xr.open_dataset(source) as opened, pytest.raises(RunError, match="is what is read"):
+        downscale(tiny_run, opened, source, overwrite=True)
+    store = tmp_path / "first.zarr"
+    downscale(tiny_run, coarse, store)
+    with pytest.raises(RunError, match="is what is read"):
+        downscale(tiny_run, store, store / "second.nc")
+
+
+@pytest.mark.parametrize("ending", ["nc", "zarr"])
+def test_of_two_writers_of_one_output_the_second_is_refused(
+    tiny_run: Path, coarse: xr.Dataset, tmp_path: Path, ending: str
+) -> None:
+    target = tmp_path / f"fine.{ending}"
+    said: list[str] = []
+
+    def second(*_: object) -> None:
+        with pytest.raises(RunError, match=rf"fine\.{ending} is being written by another process \({os.getpid()} on"):
+            downscale(tiny_run, coarse, target, overwrite=True)
+        said.append("refused")
+
+    expected = downscale(tiny_run, coarse).load()
+    found = downscale(tiny_run, coarse, target, progress=second).load()
+    assert said
+    xr.testing.assert_equal(found, expected)
+    assert list(tmp_path.iterdir()) == [target]
 
 
 @pytest.mark.parametrize("ending", ["nc", "zarr"])

@@ -56,7 +56,7 @@ def sample(
         raise RunError(f"num: got {num}, expected at least 1 field.")
     if seed < 0:
         raise RunError(f"seed: got {seed}, expected 0 or more.")
-    with nullcontext() if out is None else claim_target(Path(out), overwrite, [opened.path]) as target:
+    with nullcontext() if out is None else claim_target(Path(out), overwrite) as target:
         generator = load_generator(opened, weights, trust=trust).to(pick_device())
         fields = as_dataset(opened, opened.scaling.unscale(draw_fields(generator, num, (seed,))))
         fields.attrs = {

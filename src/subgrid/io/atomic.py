@@ -60,7 +60,7 @@ def _machine() -> str:
     """Return what tells machines apart on which the same process number means different processes."""
     names = [platform.node()]
     with suppress(OSError):  # containers on one machine, each of which counts its processes from 1
-        names.append(os.readlink("/proc/self/ns/pid"))
+        names.append(str(Path("/proc/self/ns/pid").readlink()))
     return hashlib.sha256("|".join(names).encode()).hexdigest()[:8]
 
 

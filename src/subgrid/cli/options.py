@@ -44,7 +44,7 @@ BlockLength = Annotated[
     typer.Option(metavar="TIMES", help="Block length of the bootstrap (default: estimated for each score).", min=1),
 ]
 Every = Annotated[bool, typer.Option("--all", help="Print all scores and groups (scores.csv always has them).")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists and is an earlier output.")]
 Force = Annotated[
     bool,
     typer.Option("--force", help="Also accept values far outside the training data."),

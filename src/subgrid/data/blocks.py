@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import dask
+import dask.base
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+
+compute: Callable[..., tuple[Any, ...]] = dask.base.compute  # not typed
 
 
 def time_blocks(num_times: int, size_per_time: int, limit: int, *, multiple: int = 1) -> Iterator[slice]:
@@ -55,12 +59,13 @@ def read_blocks(fields: xr.Dataset, blocks: Iterable[slice]) -> Iterator[xr.Data
     for block in blocks:
         # One call for all variables: what several of them are computed from is read once.
         with dask.config.set(scheduler="synchronous"):
-            read = dask.compute({name: reader.missing(block) for name, reader in readers.items()})[0]
+            read = compute({name: reader.missing(block) for name, reader in readers.items()})[0]
         data = {
             name: (field.dims, readers[name].values(block, read[name]), field.attrs)
             for name, field in fields.data_vars.items()
         }
-        yield fields.drop_vars(list(fields.data_vars)).isel(valid_time=block).assign(data)
+        rest = fields.drop_vars(list(fields.data_vars))
+        yield rest.isel(valid_time=block, missing_dims="ignore").assign(data)
 
 
 class _ChunkReader:
@@ -88,11 +93,9 @@ class _ChunkReader:
             assert read is not None
             return read
         if read is not None:
-            before = max(self._stop, 0)
-            kept = None if self._held is None else self._held[max(block.start - self._start, 0) :]
+            kept = None if self._held is None else self._held[block.start - self._start :]
             self._stop = int(self._edges[np.searchsorted(self._edges, block.stop)])
             self._held = read if kept is None or not len(kept) else np.concatenate([kept, read])
             self._start = self._stop - len(self._held)
-            assert self._start <= block.start and before <= self._stop
         assert self._held is not None
         return self._held[block.start - self._start : block.stop - self._start]

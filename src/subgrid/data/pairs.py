@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
+from subgrid.data.blocks import as_indexer
 from subgrid.data.grid import crop_to_multiple, spatial_dims
 from subgrid.data.sources.convert_units import convert_units
 from subgrid.data.sources.open_source import open_source, source_notes, wind_components
@@ -142,7 +144,11 @@ def _common_times(fine: xr.Dataset, coarse: xr.Dataset) -> tuple[xr.Dataset, xr.
             f"{shared.size} times are in both sources, of {times[0].size} fine ({fine_span}) and {times[1].size} coarse "
             f"({coarse_span}); the others are left out"
         )
-    return fine.sel(valid_time=shared), coarse.sel(valid_time=shared), note
+    fine, coarse = (
+        part.isel(valid_time=as_indexer(part.indexes["valid_time"].get_indexer(pd.Index(shared))))
+        for part in (fine, coarse)
+    )
+    return fine, coarse, note
 
 
 def _without_other_coords(fields: xr.Dataset) -> xr.Dataset:

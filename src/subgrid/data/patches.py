@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from subgrid.data.blocks import as_indexer
 from subgrid.data.grid import spatial_dims
 from subgrid.data.scaling import Field, scaling_of, static_channel
 from subgrid.data.store import Store
@@ -87,8 +88,9 @@ class PatchSampler:
         self._lr: Field | None = None
         self._hr: Field | None = None
         if fine <= memory_limit:
-            self._lr = stack(store.lr.isel(valid_time=self._positions), store.variables)
-            self._hr = stack(store.hr.isel(valid_time=self._positions), store.variables)
+            times = as_indexer(self._positions)
+            self._lr = stack(store.lr.isel(valid_time=times), store.variables)
+            self._hr = stack(store.hr.isel(valid_time=times), store.variables)
         self._static = static_channels(store)
         self._pass: tuple[int, npt.NDArray[np.int64]] | None = None
 

@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy.typing as npt
 import xarray as xr
 import zarr
 
-from subgrid.data.blocks import time_blocks
+from subgrid.data.blocks import as_indexer, read_blocks, time_blocks
 from subgrid.data.grid import Method, check_nesting, coarsen, is_periodic, spatial_dims
 from subgrid.data.sources.times import describe_time
 from subgrid.data.splits import SPLITS, Indices
@@ -70,7 +71,7 @@ def write_store(
         SourceError: for missing or infinite values.
         GridError: if the fine grid does not nest in the grid of `coarse`.
     """
-    order = np.sort(np.concatenate([splits[name] for name in SPLITS]))
+    order = as_indexer(np.sort(np.concatenate([splits[name] for name in SPLITS])))
     fine = _with_split(fields, splits).isel(valid_time=order)
     if coarse is not None:
         coarse = coarse.isel(valid_time=order)
@@ -103,19 +104,25 @@ def _write_blocks(
     """Write the blocks of times that are missing."""
     axes = _axes_digest(fine)
     done = _resume_at(partial, request, axes)
-    for times in _blocks(fine):
-        if times.stop > done:
-            block = _finite(fine.isel(valid_time=times).load())
-            if coarse is None:
-                small = coarsen(block, request["factor"], request["method"])
-            else:
-                small = _finite(coarse.isel(valid_time=times).load(), "coarse ")
-            if times.start == 0:
-                _create_arrays(partial, block, small, fine.sizes["valid_time"])
-            _write_block(partial / "hr", block, times.start)
-            _write_block(partial / "lr", small, times.start)
-            write_json(partial / "blocks.json", {"request": request, "axes": axes, "done": times.stop})
-        progress(times.stop, fine.sizes["valid_time"])
+    num_times, blocks = fine.sizes["valid_time"], list(_blocks(fine))
+    missing = [times for times in blocks if times.stop > done]
+    for times in blocks[: len(blocks) - len(missing)]:
+        progress(times.stop, num_times)
+    pairs = zip(
+        read_blocks(fine, missing), repeat(None) if coarse is None else read_blocks(coarse, missing), strict=False
+    )
+    for times, (block, small) in zip(missing, pairs, strict=True):
+        block = _finite(block)
+        if small is None:
+            small = coarsen(block, request["factor"], request["method"])
+        else:
+            small = _finite(small, "coarse ")
+        if times.start == 0:
+            _create_arrays(partial, block, small, num_times)
+        _write_block(partial / "hr", block, times.start)
+        _write_block(partial / "lr", small, times.start)
+        write_json(partial / "blocks.json", {"request": request, "axes": axes, "done": times.stop})
+        progress(times.stop, num_times)
 
 
 def _blocks(fine: xr.Dataset) -> Iterator[slice]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import xarray as xr
 
+from subgrid.data.blocks import as_indexer
 from subgrid.data.grid import check_nesting, refine_axis, same_axis, spatial_dims
 from subgrid.data.sources.convert_units import convert_units
 from subgrid.data.sources.open_source import source_notes
@@ -91,8 +92,13 @@ def align(
             notify(f"{name}: {missing} of its {fields.sizes[TIME]} times are not in all files and are left out")
     names = list(shared)
     exact = {d: truth[d] for d in dims if d in truth.coords}
-    chosen = {name: fields[names].sel({TIME: times}).assign_coords(exact) for name, fields in predictions.items()}
-    return truth[names].sel({TIME: times}), chosen
+    chosen = {name: _at(fields[names], times).assign_coords(exact) for name, fields in predictions.items()}
+    return _at(truth[names], times), chosen
+
+
+def _at(fields: xr.Dataset, times: pd.Index) -> xr.Dataset:
+    """The fields at some of their times, as a slice where that is possible."""
+    return fields.isel({TIME: as_indexer(fields.indexes[TIME].get_indexer(times))})
 
 
 def align_coarse(coarse: xr.Dataset, truth: xr.Dataset, factor: int, notify: Notify) -> xr.Dataset:
@@ -128,7 +134,7 @@ def align_coarse(coarse: xr.Dataset, truth: xr.Dataset, factor: int, notify: Not
             f"coarse: {len(missing)} of the {truth.sizes[TIME]} times that are compared are missing, the first {missing[0]}; "
             "give the input of all times."
         )
-    return _in_units_of(truth, coarse, "coarse", notify).sel({TIME: truth.indexes[TIME]})
+    return _at(_in_units_of(truth, coarse, "coarse", notify), truth.indexes[TIME])
 
 
 def _common_times(every: Mapping[str, xr.Dataset]) -> pd.Index:

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from torch import nn
 
-from subgrid.data.blocks import time_blocks
+from subgrid.data.blocks import as_indexer, time_blocks
 from subgrid.data.grid import spatial_dims
 from subgrid.data.patches import stack
 from subgrid.data.scaling import Field
@@ -119,7 +119,7 @@ def _compare(
     y, x = spatial_dims(data.hr)
     # whole batches of the published scores, so that the length of a block changes nothing
     for block in time_blocks(positions.size, data.hr.sizes[y] * data.hr.sizes[x], BLOCK_CELLS, multiple=BATCH_TIMES):
-        block_times = positions[block]
+        block_times = as_indexer(positions[block])
         truth = stack(data.hr.isel(valid_time=block_times), run.variables)
         coarse = stack(data.lr.isel(valid_time=block_times), run.variables)
         predictions = {system: _predict(run, model, coarse, data) for system, model in systems.items()}

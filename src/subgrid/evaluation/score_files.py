@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from subgrid.data.blocks import time_blocks
+from subgrid.data.blocks import compute, read_blocks, time_blocks
 from subgrid.data.grid import spatial_dims
 from subgrid.data.sources.open_source import open_source, wind_components
 from subgrid.errors import ConfigError, RunError, SourceError, nearest
@@ -195,20 +196,34 @@ def _variables(
         for name in by_variable:
             if name not in names:
                 raise ConfigError(f"{option}: no variable {name!r} is scored.{nearest(name, names)}")
-    return tuple(_describe(truth, name, ranges, thresholds) for name in names)
+    moments = _moments(truth)
+    return tuple(
+        _describe(name, str(truth[name].attrs.get("units", "")), moments[name], ranges, thresholds) for name in names
+    )
+
+
+def _moments(truth: xr.Dataset) -> dict[str, tuple[float, ...]]:
+    """Minimum, maximum, mean and standard deviation of each variable of the whole reference, in one pass over its chunks.
+
+    Ranges and thresholds have to be known before the first time is scored, so that the reference is read twice.
+    """
+    keys = ("min", "max", "mean", "std")
+    every = truth.astype(np.float64)
+    lazy = {str(name): {key: getattr(field, key)().data for key in keys} for name, field in every.items()}
+    with dask.config.set(scheduler="synchronous"), np.errstate(invalid="ignore"):  # no value at all is refused later
+        found = compute(lazy)[0]
+    return {name: tuple(float(of_name[key]) for key in keys) for name, of_name in found.items()}
 
 
 def _describe(
-    truth: xr.Dataset,
     name: str,
+    units: str,
+    moments: tuple[float, ...],
     ranges: Mapping[str, tuple[float, float]],
     thresholds: Mapping[str, Sequence[float]],
 ) -> Variable:
-    """Compute range and moments of the whole reference, block by block."""
-    field = truth[name].astype(np.float64)
-    with dask.config.set(scheduler="synchronous"), np.errstate(invalid="ignore"):  # no value at all is refused below
-        moments = xr.Dataset({key: getattr(field, key)() for key in ("min", "max", "mean", "std")}).compute()
-    low, high, mean, std = (float(moments[key]) for key in ("min", "max", "mean", "std"))
+    """Describe one variable of the reference, given its smallest and largest value, mean and standard deviation."""
+    low, high, mean, std = moments
     if not np.isfinite([low, high]).all():
         raise SourceError(f"reference: {name} holds no value at all, or an infinite one.")
     low, high = ranges.get(name, (low, high))
@@ -217,9 +232,7 @@ def _describe(
             f"{name}: its range is {low:g} to {high:g}; expected a lower and a higher number. "
             "A constant reference has no range: give one, or leave the variable out."
         )
-    return Variable(
-        name, str(truth[name].attrs.get("units", "")) or "1", low, high, mean, std, tuple(thresholds.get(name, ()))
-    )
+    return Variable(name, units or "1", low, high, mean, std, tuple(thresholds.get(name, ())))
 
 
 def _blocks(
@@ -228,15 +241,15 @@ def _blocks(
     """Read block after block: the number of times done, and the arguments of `Comparison.add`."""
     dims = spatial_dims(truth)
     cells = truth.sizes[dims[0]] * truth.sizes[dims[1]] * members
-    for block in time_blocks(truth.sizes[TIME], cells, BLOCK_CELLS):
-        at = {TIME: block}
-        with dask.config.set(scheduler="synchronous"):
-            predictions = {
-                name: _values(_with_members(fields.isel(at)), (TIME, MEMBER, *dims)) for name, fields in opened.items()
-            }
-            true = _values(truth.isel(at), (TIME, *dims))
-            coarse = None if small is None else _values(small.isel(at), (TIME, *dims))
-        yield block.stop, (truth[TIME].isel(at), predictions, true, coarse)
+    blocks = list(time_blocks(truth.sizes[TIME], cells, BLOCK_CELLS))
+    of_systems = {name: read_blocks(fields.transpose(TIME, ...), blocks) for name, fields in opened.items()}
+    of_input = repeat(None) if small is None else read_blocks(small, blocks)
+    for block, true, coarse in zip(blocks, read_blocks(truth, blocks), of_input, strict=False):
+        predictions = {
+            name: _values(_with_members(next(fields)), (TIME, MEMBER, *dims)) for name, fields in of_systems.items()
+        }
+        coarse_values = None if coarse is None else _values(coarse, (TIME, *dims))
+        yield block.stop, (truth[TIME].isel({TIME: block}), predictions, _values(true, (TIME, *dims)), coarse_values)
 
 
 def _with_members(fields: xr.Dataset) -> xr.Dataset:
@@ -244,5 +257,4 @@ def _with_members(fields: xr.Dataset) -> xr.Dataset:
 
 
 def _values(fields: xr.Dataset, dims: Sequence[str]) -> dict[str, np.ndarray]:
-    """Arrays by variable; a chunk that belongs to several variables is read once."""
-    return {str(name): field.values for name, field in fields.transpose(*dims).load().items()}
+    return {str(name): field.values for name, field in fields.transpose(*dims).items()}

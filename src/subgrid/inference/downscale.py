@@ -127,7 +127,7 @@ def _own_attrs(source: str | Path | Sequence[str | Path] | xr.Dataset) -> dict[s
         path = readers.find_paths(source)[0]
         if path.suffix == ".npy":
             return {}
-        parts = readers.open_path(path, variables=None, start=None, step=None)
+        parts = readers.open_path(path, variables=None, select={}, start=None, step=None)
         attrs = dict(parts[0].attrs)
         for part in parts:
             part.close()

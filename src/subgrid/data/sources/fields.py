@@ -15,6 +15,7 @@ import xarray as xr
 from subgrid.data.grid import spatial_dims
 from subgrid.data.sources import axes, stored_values, times
 from subgrid.data.sources.convert_units import convert_units
+from subgrid.data.sources.grib_cubes import CHOICES
 from subgrid.data.sources.units import stated_units
 from subgrid.errors import SourceError
 
@@ -161,32 +162,6 @@ def _with_units_of_first(
     return converted, [f"{said[0]}{more[key]}" for key, said in notes.items() if said]
 
 
-def require_one_level(pieces: Sequence[tuple[Part, xr.Dataset]], where: str) -> None:
-    """Raise SourceError where a GRIB file holds a variable on several kinds of level and none is selected."""
-    by_name: dict[tuple[str, Any], list[str]] = {}
-    for part, ds in pieces:
-        for name in ds.data_vars:
-            by_name.setdefault((str(name), part.path), []).append(_level(part.ds))
-    repeated = {name: levels for (name, path), levels in by_name.items() if path is not None and len(levels) > 1}
-    if repeated:
-        name, levels = next(iter(repeated.items()))
-        single = sorted({name for name, _ in by_name} - set(repeated))
-        rest = f" On one level only: {', '.join(single)}." if single else ""
-        raise SourceError(
-            f"{where}: the variable {name!r} is given on several kinds of level: {'; '.join(levels)}. Choose the variables "
-            f'and the level, e.g. select = {{typeOfLevel = "{levels[0].split(" ")[0]}"}}.{rest}'
-        )
-
-
-def _level(ds: xr.Dataset) -> str:
-    """Describe the levels of a GRIB data set, its kind first."""
-    kind = str(ds.coords["typeOfLevel"].item()) if "typeOfLevel" in ds.coords else "unnamed level"
-    if kind not in ds.coords:
-        return kind
-    values = np.atleast_1d(ds[kind].values)
-    return f"{kind} ({', '.join(f'{v:g}' for v in values[:4])}{', ...' if values.size > 4 else ''})"
-
-
 def _field(da: xr.DataArray, grid: axes.Grid) -> xr.Variable:
     """Give one variable in normal dimension names and order, float32, with the attributes worth keeping."""
     names = {grid.y_dim: grid.y_name, grid.x_dim: grid.x_name}
@@ -218,6 +193,8 @@ def _coords(ds: xr.Dataset, grid: axes.Grid) -> dict[str, xr.Variable]:
         coords[name] = xr.Variable((name,), values, {**described, "units": unit, "axis": axis})
     for key, coord in ds.coords.items():
         name = str(key)
+        if name in CHOICES and name != "typeOfLevel":
+            continue
         label = coord.ndim == 1 and coord.dims == (name,) and name not in (grid.y_dim, grid.x_dim)
         if label or (coord.ndim == 0 and coord.dtype.kind in "fiuU"):
             kept = {k: coord.attrs[k] for k in (*_KEPT_ATTRS, "positive", "axis") if k in coord.attrs}

@@ -16,6 +16,7 @@ import xarray as xr
 from subgrid.data.grid import spatial_dims
 from subgrid.data.sources import fields, readers, times
 from subgrid.data.sources.fields import Part
+from subgrid.data.sources.grib_kinds import require_one_kind
 from subgrid.errors import SourceError, nearest
 
 
@@ -54,7 +55,7 @@ def open_source(
     if isinstance(variables, str):
         raise SourceError(f"variables = {variables!r} is one text; give a list of names: [{variables!r}].")
     with ExitStack() as files:  # closes them if anything below fails
-        parts = _open_parts(source, variables, start, step, files)
+        parts = _open_parts(source, variables, select or {}, start, step, files)
         where = _describe(parts)
         ds = _combine_parts(_select(parts, select or {}, where), variables, where)
         if variables is not None:
@@ -79,7 +80,7 @@ def _combine_parts(parts: list[Part], variables: Sequence[str] | None, where: st
             f"{where}: there is no numeric field with horizontal axes (dimensions: {dims}). Check what the file holds, e.g. "
             "with `ncdump -h`."
         )
-    fields.require_one_level(pieces, where)
+    require_one_kind(pieces, where)
     return fields.combine(pieces, where)
 
 
@@ -150,7 +151,12 @@ def wind_components(ds: xr.Dataset) -> dict[str, Literal["x", "y"]]:
 
 
 def _open_parts(
-    source: Any, variables: Sequence[str] | None, start: str | None, step: str | None, files: ExitStack
+    source: Any,
+    variables: Sequence[str] | None,
+    select: Mapping[str, Any],
+    start: str | None,
+    step: str | None,
+    files: ExitStack,
 ) -> list[Part]:
     if isinstance(source, xr.Dataset):
         path = source.encoding.get("source")
@@ -162,7 +168,7 @@ def _open_parts(
         )
     parts = []
     for path in readers.find_paths(source):
-        opened = readers.open_path(path, variables=variables, start=start, step=step)
+        opened = readers.open_path(path, variables=variables, select=select, start=start, step=step)
         for ds in opened:
             files.callback(ds.close)
             parts.append(Part(path.name, path, ds))
@@ -180,11 +186,14 @@ def _select(parts: list[Part], select: Mapping[str, Any], where: str) -> list[Pa
     errors: list[SourceError] = []
     for part in parts:
         try:
-            ds, used = times.select_labels(part.ds, select, part.name)
+            # GRIB messages are selected before they are arranged.
+            applied = set(part.ds.attrs.get("subgrid_selected", ()))
+            rest = {key: wanted for key, wanted in select.items() if key not in applied}
+            ds, used = times.select_labels(part.ds, rest, part.name)
         except SourceError as error:
             errors.append(error)
             continue
-        selected.append((part._replace(ds=ds), used))
+        selected.append((part._replace(ds=ds), used | applied))
     used_anywhere = set().union(*(used for _, used in selected))
     # A label may be absent from some levels of a GRIB file, but not from all.
     if errors and (not selected or not set(select) <= used_anywhere):

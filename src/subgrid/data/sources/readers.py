@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tempfile
 import uuid
 import warnings
 import zipfile
@@ -19,7 +18,8 @@ import pandas as pd
 import xarray as xr
 
 from subgrid.data.sources import netcdf3, stored_values, times
-from subgrid.errors import ConfigError, SourceError
+from subgrid.data.sources.grib import open_grib
+from subgrid.errors import ConfigError, SourceError, SubgridError
 
 _KINDS = "NetCDF 3 and 4, Zarr (folder or zipped), GRIB 1 and 2, and .npy of shape (N, C, H, W)"
 
@@ -70,8 +70,10 @@ def expand(path: str | list[str]) -> str | list[str]:
     return full
 
 
-def open_path(path: Path, *, variables: Sequence[str] | None, start: str | None, step: str | None) -> list[xr.Dataset]:
-    """Open one path lazily by what its first bytes say it is; GRIB gives one data set for each kind of level.
+def open_path(
+    path: Path, *, variables: Sequence[str] | None, select: Mapping[str, Any], start: str | None, step: str | None
+) -> list[xr.Dataset]:
+    """Open one path lazily by what its first bytes say it is; GRIB gives a data set for each variable and kind of level.
 
     Raises:
         SourceError: a file of no known kind, or one that its reader cannot open.
@@ -90,8 +92,8 @@ def open_path(path: Path, *, variables: Sequence[str] | None, start: str | None,
             opened = xr.open_dataset(path, engine="netcdf4", cache=False, decode_timedelta=False)
             return [stored_values.with_default_fill(opened)]
         if b"GRIB" in head:
-            return _open_grib(path)
-    except SourceError:
+            return open_grib(path, variables, select)
+    except SubgridError:
         raise
     except Exception as error:
         # The readers raise whatever their C libraries make of a broken file: OSError, RuntimeError, KeyError...
@@ -224,71 +226,6 @@ def _zipped_group(path: Path) -> str:
     raise SourceError(
         f"{path.name}: the zip holds no Zarr group (no .zgroup or zarr.json in it). Unzip it and name the files."
     )
-
-
-def _open_grib(path: Path) -> list[xr.Dataset]:
-    """Open a GRIB file, as one data set for each set of fields that share levels and times."""
-    try:
-        import cfgrib
-    except Exception as error:  # cfgrib raises RuntimeError where the eccodes library is missing
-        raise SourceError(
-            f'{path.name}: reading GRIB needs cfgrib and eccodes. Install them: pip install "subgrid[grib]".'
-        ) from error
-    options: dict[str, Any] = {"cache": False, "decode_timedelta": False}
-    try:
-        # By default cfgrib leaves out, with no more than a log line, what does not fit the first variable.
-        strict = {"indexpath": "", "errors": "raise"}
-        datasets = [xr.open_dataset(path, engine="cfgrib", backend_kwargs=strict, **options)]
-    except ValueError:
-        # cfgrib now scans the file once for each set of levels. An index avoids that, but must not be written to the
-        # folder of the data.
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # cfgrib's own calls of xarray.merge
-            index = {"indexpath": f"{folder}/{{short_hash}}.idx"}
-            datasets = cfgrib.open_datasets(str(path), backend_kwargs=index, **options)
-    return [_grib_axes(ds) for ds in datasets]
-
-
-def _grib_axes(ds: xr.Dataset) -> xr.Dataset:
-    """Name the type of level, and give projected and rotated grids the 1-D axes that cfgrib leaves out."""
-    attrs: Mapping[str, Any] = next(iter(ds.data_vars.values())).attrs if ds.data_vars else {}
-    if "GRIB_typeOfLevel" in attrs:
-        ds = ds.assign_coords(typeOfLevel=attrs["GRIB_typeOfLevel"])
-    kind = attrs.get("GRIB_gridType", "")
-    if not {"y", "x"} <= set(ds.dims):
-        return ds
-    rows, columns = np.arange(ds.sizes["y"]), np.arange(ds.sizes["x"])
-    down = 1 if attrs.get("GRIB_jScansPositively") else -1
-    right = -1 if attrs.get("GRIB_iScansNegatively") else 1
-    mapping: dict[str, Any] = {}
-    if kind == "rotated_ll" and "GRIB_latitudeOfSouthernPoleInDegrees" in attrs:
-        y = attrs["GRIB_latitudeOfFirstGridPointInDegrees"] + down * rows * attrs["GRIB_jDirectionIncrementInDegrees"]
-        x = (
-            attrs["GRIB_longitudeOfFirstGridPointInDegrees"]
-            + right * columns * attrs["GRIB_iDirectionIncrementInDegrees"]
-        )
-        names, units = ("grid_latitude", "grid_longitude"), "degrees"
-        mapping = {
-            "grid_mapping_name": "rotated_latitude_longitude",
-            "grid_north_pole_latitude": -attrs["GRIB_latitudeOfSouthernPoleInDegrees"],
-            "grid_north_pole_longitude": (attrs["GRIB_longitudeOfSouthernPoleInDegrees"] + 360.0) % 360.0 - 180.0,
-        }
-    elif kind in ("lambert", "polar_stereographic", "mercator") and "GRIB_DxInMetres" in attrs:
-        # Distances from the first cell: the increments hold in the plane, the origin is not needed.
-        y = down * rows * float(attrs.get("GRIB_DyInMetres", attrs["GRIB_DxInMetres"]))
-        x = right * columns * float(attrs["GRIB_DxInMetres"])
-        names, units = ("projection_y_coordinate", "projection_x_coordinate"), "m"
-    else:
-        return ds
-    ds = ds.drop_vars(["latitude", "longitude"], errors="ignore").assign_coords(
-        y=("y", y, {"standard_name": names[0], "units": units}),
-        x=("x", x, {"standard_name": names[1], "units": units}),
-    )
-    if mapping:
-        for variable in ds.data_vars.values():
-            variable.attrs["grid_mapping"] = "rotated_pole"
-        ds["rotated_pole"] = ((), 0, mapping)
-    return ds
 
 
 def _nearest_path(path: Path) -> str:

@@ -15,7 +15,8 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from subgrid.data.sources.open_source import open_source, restore_names, source_notes, wind_components
+from subgrid.data.sources.open_source import open_source, restore_names, source_notes
+from subgrid.data.sources.vectors import vector_components
 from subgrid.errors import GridError, SourceError, SubgridError
 
 DATA = Path(os.environ.get("SUBGRID_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -522,24 +523,6 @@ def test_variables_that_cannot_be_had() -> None:
     assert "give a list of names: ['t2m']" in message(ds, variables="t2m")
 
 
-def test_wind_components_by_standard_name_then_short_name_then_name() -> None:
-    field = ("y", [0.0])
-    ds = xr.Dataset(
-        {
-            "a": (*field, {"standard_name": "eastward_wind"}),
-            "b": (*field, {"standard_name": "barotropic_sea_water_y_velocity"}),
-            "c": (*field, {"GRIB_shortName": "10u", "standard_name": "unknown"}),
-            "V10M": field,
-            "vas": field,
-            "u": (*field, {"standard_name": "air_temperature"}),
-            "uv": (*field, {"standard_name": "product_of_eastward_wind_and_northward_wind"}),
-            "uvb": field,
-            "t2m": field,
-        }
-    )
-    assert wind_components(ds) == {"a": "x", "b": "y", "c": "x", "V10M": "y", "vas": "y"}
-
-
 def test_restore_names_on_a_finer_grid() -> None:
     lon = np.arange(-180.0, 180.0, 30.0)
     ds = open_source(make(lat=(-10.0, 0.0, 10.0), lon=lon))
@@ -744,5 +727,5 @@ def test_series_of_variables_with_static_fields() -> None:
     folder = real("series/tas_rectilinear_grid_2D.nc").parent
     ds = open_source(str(folder / "*rectilinear_grid_2D.nc"))
     assert set(ds.data_vars) == {"orog", "sftlf", "tas", "uas", "vas"}
-    assert wind_components(ds) == {"uas": "x", "vas": "y"}
+    assert vector_components(ds) == {"uas": "x", "vas": "y"}
     assert ds["orog"].dims == ("latitude", "longitude")

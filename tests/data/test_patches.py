@@ -207,6 +207,24 @@ def test_mirrors_turn_the_components_across_them(stores: dict[str, Store], vecto
     assert seen == {(a, b) for a in (False, True) for b in (False, True)}
 
 
+def test_rotation_changes_its_sign_in_each_mirror(stores: dict[str, Store]) -> None:
+    store = stores["globe"]
+    scalar, rotation = (
+        sampler(store, flips=True, vectors=vectors) for vectors in (None, {store.variables[0]: "rotation"})
+    )
+    signs = set()
+    for step in range(12):
+        plain, turned = (physical(store, draws.draw(step)) for draws in (scalar, rotation))
+        for sample, other, place in zip(plain[1], turned[1], plain[2], strict=True):
+            east_west = (place[1, 0, 1] - place[1, 0, 0]) % COLUMNS != 1
+            north_south = place[0, 1, 0] < place[0, 0, 0]
+            sign = (-1) ** (int(east_west) + int(north_south))
+            signs.add((bool(east_west), bool(north_south)))
+            close(other[0], sign * sample[0])
+            close(other[1:], sample[1:])
+    assert len(signs) == 4
+
+
 def test_nothing_is_mirrored_unasked(stores: dict[str, Store]) -> None:
     for step in range(5):
         places = physical(stores["region"], sampler(stores["region"], vectors=VECTORS).draw(step))[2]

@@ -193,6 +193,7 @@ def test_what_was_cropped_is_kept_and_told(settings: dict[str, Any]) -> None:
         "train: 8 times, 2020-01-01T00:00 to 2020-01-08T00:00",
         "valid: 2 times, 2020-01-09T00:00 to 2020-01-10T00:00",
         "test: 2 times, 2020-01-11T00:00 to 2020-01-12T00:00",
+        "components of vectors: none; data.vectors changes this",
         (
             "8 x 8 cells are not a multiple of factor 3: dropped 2 row(s) at the southern edge and 2 column(s) at the "
             "eastern edge, 6 x 6 remain"
@@ -208,12 +209,31 @@ def test_periods_gap_and_season_reach_the_split(settings: dict[str, Any]) -> Non
         prepare(settings | {"data.season": "JJA"})
 
 
-def test_wind_components_are_noted(tmp_path: Path) -> None:
-    fields = make_fields(12, names=("t2m", "u10", "v10"))
-    config = {"data": {"variables": ["v10", "t2m"], "factor": 2}}
+def test_vector_components_are_noted(tmp_path: Path) -> None:
+    fields = make_fields(12, names=("t2m", "10m_v_component_of_wind", "vo"))
+    fields["10m_v_component_of_wind"].attrs |= {"units": "m s**-1", "standard_name": "unknown"}  # as in WeatherBench 2
+    fields["vo"].attrs |= {"units": "s**-1"}
+    config = {"data": {"variables": ["10m_v_component_of_wind", "t2m", "vo"], "factor": 2}}
     store = open_store(prepare(config, source=fields, out=tmp_path / "s.zarr"))
-    assert store.variables == ["v10", "t2m"]
-    assert store.meta["vectors"] == {"v10": "y"}
+    assert store.variables == ["10m_v_component_of_wind", "t2m", "vo"]
+    assert store.meta["vectors"] == {"10m_v_component_of_wind": "y", "vo": "rotation"}
+    assert describe_store(store.path)[-1] == (
+        "components of vectors: 10m_v_component_of_wind (y), vo (rotation); data.vectors changes this"
+    )
+
+
+def test_data_vectors_settles_what_is_unclear(tmp_path: Path, settings: dict[str, Any]) -> None:
+    plain = prepare(settings)
+    assert "vectors" not in open_store(plain).meta["data"]  # stores made before this setting are found again
+    assert describe_store(plain)[-1] == "components of vectors: none; data.vectors changes this"
+    path = prepare(settings, overrides=["data.vectors.t2m=rotation"])
+    assert path != plain
+    assert open_store(path).meta["vectors"] == {"t2m": "rotation"}
+    assert prepare(settings, overrides=["data.vectors.t2m=rotation"]) == path
+    with pytest.raises(ConfigError, match=r"vectors: 't2n' is not in data\.variables\. Did you mean 't2m'\?"):
+        prepare(settings, overrides=["data.vectors.t2n=x"])
+    with pytest.raises(ConfigError, match=r"data\.vectors\.t2m"):
+        prepare(settings, overrides=["data.vectors.t2m=east"])
 
 
 # --- A pair ---

@@ -81,6 +81,11 @@ class DataConfig(_Strict):
     select: dict[str, str | int | float] = {}
     """One label for each further dimension, such as { level = 850 }: a pressure level, height, forecast step (hours) or
     ensemble member (`realization`). Required where the variables have such a dimension."""
+    vectors: dict[str, Literal["x", "y", "rotation", "none"]] = {}
+    """Variables whose sign changes when `train.flips` mirrors a patch: components of vectors along `x` (eastward) or `y`
+    (northward), and `rotation` for vorticity, stream functions and helicity. They are recognised by standard names, names
+    and units, and `prepare` prints which; set only those that are not, or `none` for a scalar, such as
+    { vt = "none" }. `x` and `y` in m s-1 also give the scores of winds."""
     static: list[str] = []
     """Fields that do not change in time, given to the generator on the fine grid: `sin_latitude` and `cos_latitude` are
     computed; others, such as orography, are read from `static_source`."""
@@ -91,6 +96,13 @@ class DataConfig(_Strict):
     """Time of the first field, such as "2020-01-01T00:00". Required for .npy sources, which hold no times."""
     step: str | None = None
     """Time between fields, such as `1h`. Required for .npy sources, which hold no times."""
+
+    @model_validator(mode="after")
+    def _known_vectors(self) -> DataConfig:
+        for name in self.vectors:
+            if name not in self.variables:
+                raise ValueError(f"vectors: {name!r} is not in data.variables.{nearest(name, self.variables)}")
+        return self
 
 
 class PartConfig(BaseModel):
@@ -168,8 +180,8 @@ class TrainConfig(_Strict):
     """Decay per update of the running average of the generator's weights, which is then validated and saved in place of
     the weights themselves; 0.99 averages about the last 100 updates. 0 uses no average."""
     flips: bool = False
-    """Mirror half of the patches east-west and half north-south at random; wind components across the mirror change
-    sign. Adds variety to small data sets, but weather is not mirror-symmetric."""
+    """Mirror half of the patches east-west and half north-south at random; wind components across the mirror and
+    vorticity change sign (see `data.vectors`). Adds variety to small data sets, but weather is not mirror-symmetric."""
     validate_every: Count = 100
     """Updates between two validations. Each adds a row to history.csv and saves a checkpoint."""
     validation_fields: Count = 8

@@ -12,9 +12,10 @@ import xarray as xr
 
 from subgrid.data.describe import common_step, describe_duration, describe_source, is_regular, time_steps
 from subgrid.data.grid import is_periodic, spatial_dims
-from subgrid.data.sources.open_source import open_source, source_notes, wind_components
+from subgrid.data.sources.open_source import open_source, source_notes
 from subgrid.data.sources.times import describe_time
 from subgrid.data.sources.units import stated_units
+from subgrid.data.sources.vectors import vector_components
 from subgrid.data.value_statistics import HUGE, ValueStatistics, variable_blocks
 from subgrid.errors import SubgridError
 from subgrid.io.console import Progress, silent
@@ -309,15 +310,14 @@ def _check_description(fields: xr.Dataset) -> Iterator[Finding]:
                 str(name),
                 "Set them in the file, e.g. `ncatted -a units,VARIABLE,o,c,K in.nc`, or as an attribute of the Dataset.",
             )
-    for name, axis in wind_components(fields).items():
+    for name, kind in vector_components(fields).items():
         if "standard_name" not in fields[name].attrs:
-            standard = "eastward_wind" if axis == "x" else "northward_wind"
+            what = "a field of rotation" if kind == "rotation" else f"the {kind} component of a vector"
             yield Finding(
                 "note",
-                f"by its name alone, the variable is taken for the {axis} component of a vector: mirrored patches change its "
-                "sign.",
+                f"by its name and units alone, the variable is taken for {what}: mirrored patches change its sign.",
                 name,
-                f"Set its standard_name, e.g. {standard!r}, or another one if it is not a component of a vector.",
+                f'If it is not, set data.vectors = {{ {name} = "none" }}, or its standard_name.',
             )
     for dim in (str(d) for d in fields.dims if d not in ("valid_time", *spatial_dims(fields))):
         label = fields[dim].values[0].item() if dim in fields.coords else 0

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,10 @@ import xarray as xr
 from subgrid.data.blocks import as_indexer
 from subgrid.data.grid import crop_to_multiple, spatial_dims
 from subgrid.data.sources.convert_units import convert_units
-from subgrid.data.sources.open_source import open_source, source_notes, wind_components
+from subgrid.data.sources.open_source import open_source, source_notes
 from subgrid.data.sources.readers import expand, find_paths
 from subgrid.data.sources.times import describe_time
+from subgrid.data.sources.vectors import Component, vector_components
 from subgrid.data.static import static_fields, static_scales
 from subgrid.errors import ConfigError
 
@@ -34,7 +35,7 @@ class Pair:
         coarse: fields (valid_time, y, x) on the same times, where they have a source of their own; else None.
         static: fields (y, x) on the fine grid that do not change in time, or None.
         static_scale: mean and standard deviation of each static field, in its units.
-        vectors: the variables that are vector components: `x` (eastward) or `y` (northward).
+        vectors: the variables whose sign changes in a mirror: `x`, `y` or `rotation` (see `vector_components`).
         files: the files that were named, in the order fine, coarse, static; without those of an open Dataset.
         notes: sentences on what was left out or converted.
     """
@@ -43,7 +44,7 @@ class Pair:
     coarse: xr.Dataset | None
     static: xr.Dataset | None
     static_scale: dict[str, dict[str, float]]
-    vectors: dict[str, Literal["x", "y"]]
+    vectors: dict[str, Component]
     files: list[Path]
     notes: list[str]
 
@@ -59,6 +60,7 @@ def open_pair(
     coarse_source: Source | None = None,
     static: Sequence[str] = (),
     static_source: Source | None = None,
+    vectors: Mapping[str, str] | None = None,
 ) -> Pair:
     """Open fine fields, crop them to whole coarse cells, and add coarse and static fields.
 
@@ -72,6 +74,7 @@ def open_pair(
         coarse_source: coarse fields of their own; None where the fine fields will be coarsened.
         static: names of static fields, computed from the grid or read from `static_source`.
         static_source: where static fields are read.
+        vectors: kinds of variables that names and units do not settle (see `vector_components`).
 
     Returns:
         All of them; fine and coarse fields on the times that both sources hold.
@@ -95,7 +98,7 @@ def open_pair(
         coarse=coarse,
         static=fixed,
         static_scale=static_scales(fixed) if fixed is not None else {},
-        vectors=wind_components(fine),
+        vectors=vector_components(fine, vectors),
         files=[path for part in (source, coarse_source, static_source) for path in _files(part)],
         notes=notes,
     )

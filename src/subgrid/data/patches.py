@@ -15,9 +15,8 @@ import xarray as xr
 from subgrid.data.blocks import as_indexer
 from subgrid.data.grid import spatial_dims
 from subgrid.data.scaling import Field, scaling_of, static_channel
+from subgrid.data.sources.vectors import Component
 from subgrid.data.store import Store
-
-Component = Literal["x", "y"]
 
 MEMORY_LIMIT = 4 * 2**30  # bytes of fields kept in memory; larger splits are read from the store patch by patch
 
@@ -70,8 +69,9 @@ class PatchSampler:
             patch: fine cells along a side, a multiple of the factor; a smaller domain gives smaller patches.
             batch: samples of a batch.
             seed: random seed of all draws.
-            flips: mirror samples east-west and north-south at random; vector components across the mirror change sign.
-            vectors: the variables that are vector components, `x` (eastward) or `y` (northward).
+            flips: mirror samples east-west and north-south at random; vector components across the mirror and fields of
+                rotation change sign.
+            vectors: the variables whose sign changes: `x` (eastward), `y` (northward) or `rotation`, such as vorticity.
             memory_limit: in bytes; a larger split is read from disk patch by patch.
         """
         self._store, self._batch, self._seed = store, batch, seed
@@ -80,7 +80,9 @@ class PatchSampler:
         self._flips = flips
         kinds = [(vectors or {}).get(v) for v in store.variables]
         # sign of each channel after a mirror (east-west, north-south)
-        self._signs = np.array([[-1 if kind == axis else 1 for kind in kinds] for axis in ("x", "y")], dtype=np.float32)
+        self._signs = np.array(
+            [[-1 if kind in (axis, "rotation") else 1 for kind in kinds] for axis in ("x", "y")], dtype=np.float32
+        )
         self._scaling = scaling_of(store.meta["statistics"], store.variables)
         y, x = spatial_dims(store.lr)
         self._num_rows, self._num_columns = store.lr.sizes[y], store.lr.sizes[x]
@@ -142,7 +144,7 @@ class PatchSampler:
         return stack(fields.isel({"valid_time": self._positions[time], dims[0]: y, dims[1]: x}), self._store.variables)
 
     def _mirror(self, lr: Field, hr: Field, static: Field, rng: np.random.Generator) -> tuple[Field, Field, Field]:
-        """Mirror at random; a vector component across the mirror changes sign, in physical units."""
+        """Mirror at random; a vector component across the mirror and a rotation change sign, in physical units."""
         for axis, signs in ((-1, self._signs[0]), (-2, self._signs[1])):
             if rng.random() < 0.5:
                 lr, hr = (np.flip(a, axis) * signs[:, None, None] for a in (lr, hr))

@@ -101,6 +101,8 @@ def describe_store(path: str | Path) -> list[str]:
     for name in SPLITS:
         first, last = store.meta["periods"][name]
         lines.append(f"{name}: {store.meta['num_times'][name]} times, {first[:16]} to {last[:16]}")
+    kinds = ", ".join(f"{name} ({kind})" for name, kind in store.meta.get("vectors", {}).items())
+    lines.append(f"components of vectors: {kinds or 'none'}; data.vectors changes this")
     return lines + list(store.meta["notes"])
 
 

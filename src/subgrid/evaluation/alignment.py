@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -212,7 +213,7 @@ def wind_pair(kinds: Mapping[str, str], units: Mapping[str, str]) -> tuple[str, 
     """Choose the eastward and the northward component of one wind.
 
     Args:
-        kinds: `x` or `y` by variable, as `wind_components` returns them.
+        kinds: `x` or `y` by variable, as `vector_components` returns them.
         units: by variable; a pair is a wind only in m s-1, or without units.
 
     Returns:
@@ -224,8 +225,15 @@ def wind_pair(kinds: Mapping[str, str], units: Mapping[str, str]) -> tuple[str, 
     if len(east) == len(north) == 1:
         return east[0], north[0]
     for name in east:
-        for eastward, northward in (("u", "v"), ("U", "V"), ("x", "y"), ("eastward", "northward")):
-            if (partner := name.replace(eastward, northward, 1)) in north:
+        for eastward, northward in (
+            ("u", "v"),
+            ("U", "V"),
+            ("x", "y"),
+            ("eastward", "northward"),
+            ("zonal", "meridional"),
+        ):
+            # At the beginning of a word, for the u of `surface_u_850`.
+            if (partner := re.sub(rf"(?<![A-Za-z]){eastward}", northward, name, count=1)) in north:
                 return name, partner
     return None
 

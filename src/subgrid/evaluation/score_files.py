@@ -16,7 +16,8 @@ import xarray as xr
 
 from subgrid.data.blocks import compute, read_blocks, time_blocks
 from subgrid.data.grid import spatial_dims
-from subgrid.data.sources.open_source import open_source, wind_components
+from subgrid.data.sources.open_source import open_source
+from subgrid.data.sources.vectors import vector_components
 from subgrid.errors import ConfigError, RunError, SourceError, nearest
 from subgrid.evaluation.alignment import (
     MEMBER,
@@ -128,7 +129,7 @@ def _request(
         factor=factor,
         num_members=check_ensembles(opened),
         has_input=has_input,
-        winds=wind_pair(wind_components(truth), units),
+        winds=wind_pair(vector_components(truth), units),
         names=None if names is None else tuple(names),
     )
 

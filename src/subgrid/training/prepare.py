@@ -87,14 +87,18 @@ def _open(settings: DataConfig, source: xr.Dataset | None) -> Pair:
         coarse_source=settings.coarse_source,
         static=settings.static,
         static_source=settings.static_source,
+        vectors=settings.vectors,
     )
 
 
 def _request(settings: DataConfig, pair: Pair) -> dict[str, Any]:
     """What identifies a store: the settings, the source with its grid and times, and the state of each file."""
     times = pair.fine["valid_time"].values
+    data = settings.model_dump(mode="json")
+    if not settings.vectors:  # stores of versions without this setting stay valid
+        del data["vectors"]
     return {
-        "data": settings.model_dump(mode="json"),
+        "data": data,
         "source_text": str(pair.fine.attrs.get("source", "")),
         "shape": {name: size for name, size in pair.fine.sizes.items() if name != "valid_time"},
         "times": [str(times[0]), str(times[-1]), str(times.size)],

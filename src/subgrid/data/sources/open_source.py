@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -123,31 +122,6 @@ def restore_names(ds: xr.Dataset) -> xr.Dataset:
         ds[mapping["name"]] = ((), np.int32(0), mapping["attrs"])
     ds.attrs = {k: v for k, v in ds.attrs.items() if not str(k).startswith("subgrid_")}
     return ds
-
-
-_COMPONENTS: tuple[tuple[Literal["x", "y"], set[str], str], ...] = (
-    ("x", {"eastward", "x"}, r"\d*u\d*m?n?|uas|ua|uo|usi|ubar|ugrd\w*|u_?wind\w*|tauu|ewss|u_component\w*"),
-    ("y", {"northward", "y"}, r"\d*v\d*m?n?|vas|va|vo|vsi|vbar|vgrd\w*|v_?wind\w*|tauv|nsss|v_component\w*"),
-)
-
-
-def wind_components(ds: xr.Dataset) -> dict[str, Literal["x", "y"]]:
-    """Find the variables that are components of a vector along x (eastward) or y (northward).
-
-    The standard name decides; without one, the GRIB short name or the variable's name does.
-    """
-    components: dict[str, Literal["x", "y"]] = {}
-    for name, variable in ds.data_vars.items():
-        words = set(str(variable.attrs.get("standard_name", "")).split("_")) - {"", "unknown"}
-        labels = (str(variable.attrs.get("GRIB_shortName", "")).lower(), str(name).lower())
-        sides = [
-            side
-            for side, tokens, pattern in _COMPONENTS
-            if (words & tokens if words else any(re.fullmatch(pattern, label) for label in labels))
-        ]
-        if len(sides) == 1:  # a product of both components changes sign with neither name alone
-            components[str(name)] = sides[0]
-    return components
 
 
 def _open_parts(

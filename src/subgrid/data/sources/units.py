@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -84,6 +85,14 @@ def conversion(source: str, target: str, quantity: str = "") -> Conversion | Non
             if found is not None:
                 return found
     return None
+
+
+def measures(units: object, others: Iterable[str]) -> bool | None:
+    """Say whether units measure the same kind of quantity as one of others; None for missing or unknown units."""
+    text = stated_units(units)
+    if not (text and _readings(text)):
+        return None
+    return any(conversion(text, other) is not None for other in others)
 
 
 def _between(source: Unit, target: Unit, is_water: bool) -> Conversion | None:

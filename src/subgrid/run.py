@@ -1,7 +1,7 @@
 """The run directory, which holds all that evaluation, inference, reports and resuming need.
 
     config.json        the resolved configuration
-    provenance.json    versions, git revision, command, seed, fingerprint of the data, notes
+    provenance.json    versions, git revision, command, seed, digest of the data, notes
     statistics.json    mean, standard deviation and range of each variable, from the training split
     grid.nc            the fine and the coarse grid, and the static fields
     history.csv        losses and validation scores, one row per validation
@@ -25,6 +25,7 @@ import xarray as xr
 
 from subgrid.config.schema import Config, load_config
 from subgrid.data.grid import spatial_dims
+from subgrid.data.identity import data_difference
 from subgrid.data.patches import patch_shape
 from subgrid.data.scaling import Field, Scaling, scaling_of, static_channel
 from subgrid.data.store import Store, open_store
@@ -101,6 +102,7 @@ def create_run(out: Path, config: Config, store: Store) -> Run:
         "seed": config.seed,
         "store": str(store.path.resolve()),
         "fingerprint": meta["fingerprint"],
+        "digest": meta.get("digest"),
         "source": meta.get("source_text", ""),
         "num_times": meta["num_times"],
         "periods": meta["periods"],
@@ -171,21 +173,13 @@ def store_of(run: Run, path: str | Path | None = None) -> Store:
             f"{run.path / 'config.json'} --out STORE` and pass it as store (--store)."
         )
     store = open_store(path)
-    if store.meta["fingerprint"] != run.provenance["fingerprint"]:
-        raise RunError(
-            f"{run.path} was trained on different data than {path} holds (the fingerprints differ); pass the matching "
-            "store (--store)."
-        )
-    # The fingerprint is of the fine fields alone: other splits or coarse fields would give other scores.
     data = run.config.data
-    expected = {"factor": data.factor, "method": data.coarsen, "variables": run.variables}
-    expected |= {key: run.provenance[key] for key in ("periods", "num_times", "static")}
-    for key, value in expected.items():
-        if store.meta.get(key, {}) != value:
-            raise RunError(
-                f"{path} is not the store that {run.path} was trained on: its {key} is {store.meta.get(key)!r}, "
-                f"expected {value!r}; pass the matching store (--store)."
-            )
+    asked = {"factor": data.factor, "method": data.coarsen, "variables": run.variables}
+    difference = data_difference(store.meta, run.provenance | asked)
+    if difference is not None:
+        raise RunError(
+            f"{path} is not the store that {run.path} was trained on: {difference}; pass the matching store (--store)."
+        )
     return store
 
 

@@ -17,7 +17,7 @@ from conftest import make_fields
 from subgrid.data import write_store as module
 from subgrid.data.grid import coarsen
 from subgrid.data.splits import split_times
-from subgrid.data.store import Store, open_store, same_request
+from subgrid.data.store import Store, open_store, other_request
 from subgrid.data.write_store import discard_partial, write_store
 from subgrid.errors import GridError, RunError, SourceError
 
@@ -313,11 +313,75 @@ def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
 
 def test_the_same_request_is_known_again(tmp_path: Path) -> None:
     path = write(make_fields(12), tmp_path / "s.zarr", meta={"a": 1, "b": (1, 2)})
-    assert same_request(path, {"a": 1})
-    assert same_request(path, {"a": 1, "b": (1, 2)})  # JSON knows lists alone
-    assert not same_request(path, {"a": 2})
-    assert not same_request(path, {"c": 1})
-    assert not same_request(tmp_path, {})
+    assert other_request(path, {"a": 1}) is None
+    assert other_request(path, {"a": 1, "b": (1, 2)}) is None  # JSON has lists only
+    assert other_request(path, {"a": 2}) == "a was 1 and is now 2"
+    assert other_request(path, {"c": 1}) == "c was None and is now 1"
+
+
+def test_what_an_earlier_version_did_not_record_is_no_difference(tmp_path: Path) -> None:
+    recorded = {"data": {"factor": 2}, "files": [["a.zarr", 1, 2]]}
+    path = write(make_fields(12), tmp_path / "s.zarr", meta=recorded)
+    assert other_request(path, {"data": {"factor": 2, "later": None}, "files": [["a.zarr", 1, 2, "digest"]]}) is None
+    assert other_request(path, {"data": {"factor": 2, "later": "x"}}) == "data.later was None and is now 'x'"
+    assert other_request(path, {"files": [["a.zarr", 1, 3, "digest"]]}) == "its source files have changed"
+    assert other_request(path, {"files": []}) == "its source files have changed"
+
+
+# --- Identity ---
+
+
+def test_the_digest_is_of_everything_that_a_batch_can_hold(tmp_path: Path) -> None:
+    fine, static = make_fields(12), make_fields(1).isel(valid_time=0, drop=True).rename(t2m="height")
+    meta = {"vectors": {}, "static": {"height": {"mean": 273.0, "std": 1.0}}}
+
+    def digest(fine: xr.Dataset = fine, *, static: xr.Dataset = static, meta: Any = meta, **more: Any) -> str:
+        path = write(fine, tmp_path / "s.zarr", static=static, meta=meta, **more)
+        return str(open_store(path).meta["digest"])
+
+    coarse = coarsen(fine, FACTOR, "mean")
+    same = digest()
+    assert digest(coarse=coarse.astype(np.float32)) == same
+    one_value = fine.copy(deep=True)
+    one_value["t2m"][11, 7, 7] += 1
+    others = [
+        digest(one_value),
+        digest(coarse=coarse + 0.01),
+        digest(static=static + 1),
+        digest(meta={**meta, "static": {"height": {"mean": 0.0, "std": 1.0}}}),
+        digest(meta={**meta, "vectors": {"t2m": "x"}}),
+        digest(fine.assign_coords(valid_time=fine["valid_time"] + np.timedelta64(1, "h"))),
+    ]
+    assert len({same, *others}) == 1 + len(others)
+
+
+@pytest.mark.parametrize("group", ["hr", "lr", "static"])
+def test_a_lost_chunk_is_refused_with_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: str) -> None:
+    monkeypatch.setattr(module, "CHUNK_CELLS", 64)
+    fine, static = make_fields(12), make_fields(1).isel(valid_time=0, drop=True).rename(t2m="height") * 0
+    meta = {"static": {"height": {"mean": 0.0, "std": 1.0}}}
+    path = write(fine, tmp_path / "s.zarr", static=static, meta=meta)
+    assert np.isfinite(open_store(path).hr["t2m"].values).all()
+    name, place, cells = (
+        ("height", "0/0", "latitude 0 to 7") if group == "static" else ("t2m", "5/0/0", "valid_time 5 to 5")
+    )
+    (path / group / name / "c" / place).unlink()
+    with pytest.raises(
+        RunError, match=rf"s\.zarr is damaged: of {name} in {group}, the chunk with {cells}.*is not there"
+    ):
+        open_store(path)
+
+
+def test_a_chunk_that_is_lost_while_a_store_is_made_enters_no_statistics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHUNK_CELLS", 64)
+    chunk = tmp_path / "s.zarr.partial" / "hr" / "t2m" / "c" / "3" / "0" / "0"
+    with pytest.raises(RunError, match="the chunk with valid_time 3 to 3"):
+        write(
+            make_fields(12), tmp_path / "s.zarr", progress=lambda done, total: chunk.unlink() if done == total else None
+        )
+    assert not (tmp_path / "s.zarr").exists()
 
 
 # --- Memory ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -77,22 +78,65 @@ def test_a_store_is_made_once(settings: dict[str, Any]) -> None:
     assert unchanged(path) == before
 
 
-def test_another_request_replaces_the_store_that_is_named(tmp_path: Path, settings: dict[str, Any]) -> None:
+def test_another_request_replaces_no_store_unless_asked(tmp_path: Path, settings: dict[str, Any]) -> None:
     out = tmp_path / "deep" / "own.zarr"
     assert prepare(settings, out=out) == out
-    assert prepare(settings, out=out, overrides=["data.factor=4"]) == out
+    before = unchanged(out)
+    text = (
+        f"{out} is a training store of another request: data.factor was 2 and is now 4. Runs may have been trained on it. "
+        "Choose another folder (out, or --out), or replace the store with overwrite=True (--overwrite)."
+    )
+    with refused(RunError, text):
+        prepare(settings, out=out, overrides=["data.factor=4"])
+    assert unchanged(out) == before
+    assert prepare(settings, out=out, overrides=["data.factor=4"], overwrite=True) == out
     assert open_store(out).factor == 4
 
 
-@pytest.mark.slow
-def test_a_changed_file_is_another_request(tmp_path: Path, settings: dict[str, Any]) -> None:
+def test_a_changed_file_replaces_no_store_unless_asked(tmp_path: Path, settings: dict[str, Any]) -> None:
     out = tmp_path / "own.zarr"
     first = prepare(settings), prepare(settings, out=out)
+    before = unchanged(out)
     fields = make_fields(12, seed=1)
     fields.to_netcdf(tmp_path / "fields.nc")
     assert prepare(settings) != first[0]
-    prepare(settings, out=out)
+    text = (
+        f"{out} is a training store of other data, as its sources have changed: its fine fields have other values. Runs may "
+        "have been trained on it. Choose another folder (out, or --out), or replace the store with overwrite=True "
+        "(--overwrite)."
+    )
+    with refused(RunError, text):
+        prepare(settings, out=out)
+    assert unchanged(out) == before
+    assert not (tmp_path / "own.zarr.partial").exists()
+    prepare(settings, out=out, overwrite=True)
     np.testing.assert_array_equal(open_store(out).hr["t2m"].values, fields["t2m"].values)
+
+
+def test_files_that_were_only_touched_are_the_same_data(tmp_path: Path, settings: dict[str, Any]) -> None:
+    out = prepare(settings, out=tmp_path / "own.zarr")
+    digest = open_store(out).meta["digest"]
+    os.utime(tmp_path / "fields.nc", ns=(1, 1))
+    assert prepare(settings, out=out) == out
+    assert open_store(out).meta["digest"] == digest
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_chunk_that_was_written_anew_is_noticed(tmp_path: Path, settings: dict[str, Any], version: Any) -> None:
+    fields = make_fields(12)
+    fields.to_zarr(tmp_path / "fields.zarr", zarr_format=version, consolidated=False)
+    settings = settings | {"data.source": "fields.zarr"}
+    first = prepare(settings)
+    assert prepare(settings) == first
+    folder = (tmp_path / "fields.zarr").stat().st_mtime_ns
+    region = {"valid_time": slice(0, 1)}
+    changed = (fields[["t2m"]] + 1).isel(region).drop_vars(["latitude", "longitude"])
+    changed.to_zarr(tmp_path / "fields.zarr", region=region, mode="r+")
+    os.utime(tmp_path / "fields.zarr", ns=(folder, folder))
+    second = prepare(settings)
+    assert second != first
+    digests = [open_store(path).meta["digest"] for path in (first, second)]
+    assert digests[0] != digests[1]
 
 
 def test_what_is_no_store_is_never_replaced(tmp_path: Path, settings: dict[str, Any]) -> None:
@@ -111,9 +155,12 @@ def test_what_is_no_store_is_never_replaced(tmp_path: Path, settings: dict[str, 
 def test_an_open_data_set_takes_the_place_of_the_source(tmp_path: Path) -> None:
     settings = {"data": {"variables": ["t2m"], "factor": 2, "source": "not/there.nc"}, "train.patch": 8}
     out = tmp_path / "s.zarr"
-    for seed in (0, 1):  # nothing but its values tells the second from the first
+    for seed in (0, 0, 1):  # nothing but its values tells the last from the others
         fields = make_fields(12, seed=seed)
-        store = open_store(prepare(settings, source=fields, out=out))
+        if seed:
+            with pytest.raises(RunError, match="is a training store of other data"):
+                prepare(settings, source=fields, out=out)
+        store = open_store(prepare(settings, source=fields, out=out, overwrite=bool(seed)))
         np.testing.assert_array_equal(store.hr["t2m"].values, fields["t2m"].values)
 
 

@@ -190,7 +190,7 @@ def test_a_store_of_other_data_is_refused(cut_run: Path, weather: xr.Dataset, tm
     with pytest.raises(RunError) as error:
         train(SETTINGS, store=other, out=cut_run, resume=True)
     assert str(error.value) == (
-        f"{cut_run} was trained on different data than {other} holds (the fingerprints differ); pass the matching store "
+        f"{other} is not the store that {cut_run} was trained on: its fine fields have other values; pass the matching store "
         "(--store)."
     )
 

@@ -129,6 +129,7 @@ def settings(
 def prepare(
     config: option.ConfigPath,
     out: option.StoreOut = None,
+    overwrite: option.OverwriteStore = False,
     overrides: option.Set = None,
 ) -> None:
     """Make the training store of a configuration.
@@ -141,7 +142,7 @@ def prepare(
     from subgrid.training.prepare import prepare as run_prepare
 
     with tracker("prepare") as progress:
-        path = run_prepare(config, out=out, overrides=overrides or (), progress=progress)
+        path = run_prepare(config, out=out, overrides=overrides or (), overwrite=overwrite, progress=progress)
     for line in describe_store(path):
         notify(f"  {line}")
     typer.echo(path)

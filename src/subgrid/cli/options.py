@@ -68,6 +68,9 @@ FittingFactor = Annotated[
     ),
 ]
 Key = Annotated[str, typer.Argument(metavar="KEY", help="A setting or table, such as train or generator.features.")]
+OverwriteStore = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a store at PATH that was made for another request.")
+]
 StoreOut = Annotated[
     Path | None,
     typer.Option(metavar="PATH", help="Store to write (default: stores/NAME-HASH.zarr, named after CONFIG)."),

@@ -18,10 +18,12 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.grid import spatial_dims
+from subgrid.data.identity import check_chunks
 from subgrid.data.splits import SPLITS, Indices
 from subgrid.errors import RunError
 
 FORMAT = 1
+FILES_CHANGED = "its source files have changed"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Store:
         hr: fine fields (valid_time, y, x).
         lr: coarse fields (valid_time, y, x).
         static: fine fields (y, x) that do not change, or None.
-        meta: the JSON document: factor, method, variables, statistics, fingerprint, notes.
+        meta: the JSON document: factor, method, variables, statistics, notes, fingerprint (of the fine fields) and digest
+            (of everything that a batch can hold; earlier versions wrote none).
     """
 
     path: Path
@@ -72,7 +75,7 @@ def open_store(path: str | Path) -> Store:
         The store, its fields still on disk.
 
     Raises:
-        RunError: if there is no complete store.
+        RunError: if there is no complete store, or a part of it was lost.
     """
     path = Path(path)
     if not (path / "store.json").is_file():
@@ -89,6 +92,10 @@ def open_store(path: str | Path) -> Store:
     static = None
     if (path / "static").is_dir():
         static = xr.open_zarr(path / "static", consolidated=False, chunks=None)
+    for group in ("hr", "lr"):
+        check_chunks(path / group, meta["variables"])
+    if "digest" in meta:  # earlier versions left out chunks of static fields that hold nothing but the fill value
+        check_chunks(path / "static", meta.get("static", {}))
     return Store(path, hr, lr, static, meta)
 
 
@@ -106,12 +113,21 @@ def describe_store(path: str | Path) -> list[str]:
     return lines + list(store.meta["notes"])
 
 
-def same_request(path: Path, request: Mapping[str, Any]) -> bool:
-    """Whether there is a complete store at `path` with the same facts as this request."""
-    if not (path / "store.json").is_file():
-        return False
-    meta = json.loads((path / "store.json").read_text())
-    return all(meta.get(key) == value for key, value in json.loads(json.dumps(request)).items())
+def other_request(path: Path, request: Mapping[str, Any]) -> str | None:
+    """Say in what the complete store at `path` differs from this request; None if in nothing."""
+    meta, wanted = json.loads((path / "store.json").read_text()), json.loads(json.dumps(request))
+    before, now = meta.get("files", []), wanted.get("files", [])
+    if now and len(before) == len(now):  # earlier versions recorded less of a Zarr folder
+        wanted["files"] = [new[: len(old)] for new, old in zip(now, before, strict=True)]
+    for key, value in wanted.items():
+        old = meta.get(key)
+        if isinstance(value, Mapping) and isinstance(old, Mapping):
+            for name, item in value.items():
+                if old.get(name) != item and (name in old or item):  # earlier versions lack settings that are now empty
+                    return f"{key}.{name} was {old.get(name)!r} and is now {item!r}"
+        elif old != value:
+            return FILES_CHANGED if key == "files" else f"{key} was {old!r} and is now {value!r}"
+    return None
 
 
 def partial_folder(path: Path) -> Path:

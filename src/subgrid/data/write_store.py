@@ -19,15 +19,17 @@ import zarr
 
 from subgrid.data.blocks import as_indexer, read_blocks, time_blocks
 from subgrid.data.grid import Method, check_nesting, coarsen, is_periodic, spatial_dims
+from subgrid.data.identity import axes_digest, check_chunks, data_difference, fields_digest, store_digest
 from subgrid.data.sources.times import describe_time
 from subgrid.data.splits import SPLITS, Indices
 from subgrid.data.store import FORMAT, partial_folder
-from subgrid.errors import SourceError
+from subgrid.errors import RunError, SourceError
 from subgrid.io.atomic import write_json
 from subgrid.io.console import Progress, silent
 
 BLOCK_BYTES = 32 * 2**20  # fine fields in memory at once
 CHUNK_CELLS = 256 * 256  # approximate number of cells of one field in a Zarr chunk
+EVERY_CHUNK = {"array.write_empty_chunks": True}  # so that a chunk that is not on disk is a lost one
 SPLIT_ATTRS = {
     "long_name": "split of the training store",
     "flag_values": [1, 2, 3],
@@ -45,6 +47,7 @@ def write_store(
     coarse: xr.Dataset | None = None,
     static: xr.Dataset | None = None,
     meta: Mapping[str, Any],
+    replace: bool = True,
     progress: Progress = silent,
 ) -> Path:
     """Write paired fields block by block; memory does not grow with the number of times.
@@ -54,7 +57,7 @@ def write_store(
 
     Args:
         fields: fine fields (valid_time, y, x), y and x multiples of `factor`.
-        out: folder of the store; a store of another request is replaced.
+        out: folder of the store; a store there is replaced, see `replace`.
         splits: positions along `valid_time` by split (see `split_times`).
         factor: fine cells per coarse cell along an axis.
         method: how to coarsen (see `subgrid.data.grid.coarsen`).
@@ -62,12 +65,14 @@ def write_store(
             coarsened fine fields.
         static: fields (y, x) on the fine grid.
         meta: facts to store, in JSON types. The same facts, times and grid are the same request.
+        replace: replace a store at `out` whatever it holds; otherwise only if it holds the same data.
         progress: called with (times done, times in all).
 
     Returns:
         `out`.
 
     Raises:
+        RunError: if a store with other data at `out` must not be replaced.
         SourceError: for missing or infinite values.
         GridError: if the fine grid does not nest in the grid of `coarse`.
     """
@@ -81,8 +86,12 @@ def write_store(
     request = {**meta, "format": FORMAT, "factor": factor, "method": method, "variables": variables}
     _write_blocks(partial, fine, coarse, request, progress)
     if static is not None:
-        static.to_zarr(partial / "static", mode="w", zarr_format=3, consolidated=False)
-    return _finish(partial, out, fine, request)
+        with zarr.config.set(EVERY_CHUNK):
+            static.to_zarr(partial / "static", mode="w", zarr_format=3, consolidated=False)
+    document = _describe(partial, fine, static, request)
+    if out.exists() and not replace:
+        _require_same_data(partial, out, document)
+    return _finish(partial, out, document)
 
 
 def _with_split(fields: xr.Dataset, splits: Mapping[str, Indices]) -> xr.Dataset:
@@ -102,7 +111,7 @@ def _write_blocks(
     partial: Path, fine: xr.Dataset, coarse: xr.Dataset | None, request: dict[str, Any], progress: Progress
 ) -> None:
     """Write the blocks of times that are missing."""
-    axes = _axes_digest(fine)
+    axes = axes_digest(fine)
     done = _resume_at(partial, request, axes)
     num_times, blocks = fine.sizes["valid_time"], list(_blocks(fine))
     missing = [times for times in blocks if times.stop > done]
@@ -190,16 +199,31 @@ def _write_block(group: Path, block: xr.Dataset, start: int) -> None:
     for name, field in block.data_vars.items():
         array = store[str(name)]
         assert isinstance(array, zarr.Array)
-        array[start : start + field.shape[0]] = field.values
+        with zarr.config.set(EVERY_CHUNK):
+            array[start : start + field.shape[0]] = field.values
 
 
-def _finish(partial: Path, out: Path, fine: xr.Dataset, request: dict[str, Any]) -> Path:
-    """Write the time axis, then statistics and fingerprint of what is on disk, and rename the folder."""
+def _require_same_data(partial: Path, out: Path, document: Mapping[str, Any]) -> None:
+    """Refuse to replace a store with other data; the new one is removed."""
+    difference = data_difference(json.loads((out / "store.json").read_text()), document)
+    if difference is None:
+        return
+    shutil.rmtree(partial, ignore_errors=True)
+    raise RunError(
+        f"{out} is a training store of other data, as its sources have changed: {difference}. Runs may have been trained "
+        "on it. Choose another folder (out, or --out), or replace the store with overwrite=True (--overwrite)."
+    )
+
+
+def _describe(partial: Path, fine: xr.Dataset, static: xr.Dataset | None, request: dict[str, Any]) -> dict[str, Any]:
+    """Write the time axis, and compute statistics and digest of what is on disk; return the JSON document of the store."""
     times = fine[["valid_time", "split"]].drop_attrs(deep=False).compute()
     times = times.drop_vars([c for c in times.coords if c not in {"valid_time", "split"}])
     for group in ("hr", "lr"):
         times.to_zarr(partial / group, mode="a", zarr_format=3, consolidated=False)
-    with xr.open_zarr(partial / "hr", consolidated=False, chunks=None) as hr:
+        check_chunks(partial / group, request["variables"])
+    hr, lr = (xr.open_zarr(partial / group, consolidated=False, chunks=None) for group in ("hr", "lr"))
+    with hr, lr:
         statistics, fingerprint = _statistics(hr)
         meta = {
             **request,
@@ -209,7 +233,14 @@ def _finish(partial: Path, out: Path, fine: xr.Dataset, request: dict[str, Any])
             "num_times": {name: int((hr["split"].values == i).sum()) for i, name in enumerate(SPLITS, start=1)},
             "periods": {name: _period(hr, i) for i, name in enumerate(SPLITS, start=1)},
         }
-    write_json(partial / "store.json", meta)
+        coarse = fields_digest(lr[request["variables"]], _blocks(hr))
+        meta["digest"] = store_digest(fingerprint, coarse, static, hr, meta)
+    return meta
+
+
+def _finish(partial: Path, out: Path, document: Mapping[str, Any]) -> Path:
+    """Write the JSON document, and rename the folder."""
+    write_json(partial / "store.json", document)
     (partial / "blocks.json").unlink(missing_ok=True)
     old = out.with_name(out.name + ".old")  # a half-removed store could look complete
     shutil.rmtree(old, ignore_errors=True)
@@ -221,7 +252,7 @@ def _finish(partial: Path, out: Path, fine: xr.Dataset, request: dict[str, Any])
 
 
 def _statistics(hr: xr.Dataset) -> tuple[dict[str, dict[str, Any]], str]:
-    """Mean, standard deviation, minimum and maximum of the training split, and a hash of all fine fields.
+    """Mean, standard deviation, minimum and maximum of the training split, and a SHA-256 of all fine fields.
 
     Moments of blocks are merged as in Chan, Golub and LeVeque (1983), doi:10.1080/00031305.1983.10483115, so that a large
     mean (temperature in K) does not reduce precision.
@@ -256,14 +287,6 @@ def _statistics(hr: xr.Dataset) -> tuple[dict[str, dict[str, Any]], str]:
 def _period(hr: xr.Dataset, flag: int) -> list[str]:
     times = hr["valid_time"].values[hr["split"].values == flag]
     return [str(times[0]), str(times[-1])]
-
-
-def _axes_digest(fine: xr.Dataset) -> str:
-    """A hash of the times, splits and grid of the blocks."""
-    y, x = spatial_dims(fine)
-    times = ",".join(map(str, fine["valid_time"].values)).encode()
-    parts = [times, *(np.ascontiguousarray(fine[name].values).tobytes() for name in ("split", y, x))]
-    return hashlib.sha256(b"|".join(parts)).hexdigest()
 
 
 def _resume_at(partial: Path, request: Mapping[str, Any], axes: str) -> int:

@@ -11,9 +11,10 @@ from typing import Any
 import xarray as xr
 
 from subgrid.config.schema import Config, DataConfig, load_config
+from subgrid.data.identity import file_state
 from subgrid.data.pairs import Pair, open_pair
 from subgrid.data.splits import split_times
-from subgrid.data.store import same_request
+from subgrid.data.store import FILES_CHANGED, other_request
 from subgrid.data.write_store import discard_partial, write_store
 from subgrid.errors import ConfigError, RunError
 from subgrid.io.console import Progress, silent
@@ -25,6 +26,7 @@ def prepare(
     out: str | Path | None = None,
     source: xr.Dataset | None = None,
     overrides: Iterable[str] = (),
+    overwrite: bool = False,
     progress: Progress = silent,
 ) -> Path:
     """Make the training store of a configuration, or return the one that was made before.
@@ -35,6 +37,8 @@ def prepare(
             the store.
         source: an open Dataset in place of `data.source`.
         overrides: settings `key=value`.
+        overwrite: replace a store at `out` that was made for another request; runs that were trained on it can then no
+            longer be evaluated or resumed.
         progress: called with (times done, times in all).
 
     Returns:
@@ -49,11 +53,8 @@ def prepare(
     splits = split_times(pair.fine["valid_time"], periods, gap=settings.gap, season=settings.season)
     request = _request(settings, pair)
     target = Path(out) if out is not None else _default_store(config, request)
-    if target.exists():
-        if same_request(target, request) and source is None:
-            return target
-        if not (target / "store.json").is_file():
-            raise RunError(f"{target} exists and is not a training store. Choose another folder (out, or --out).")
+    if target.exists() and _is_usable(target, request, source, overwrite):
+        return target
     target.parent.mkdir(parents=True, exist_ok=True)
     if source is not None:  # two open data sets may differ in nothing but their values
         discard_partial(target)
@@ -66,7 +67,28 @@ def prepare(
         coarse=pair.coarse,
         static=pair.static,
         meta={**request, "static": pair.static_scale, "vectors": pair.vectors, "notes": pair.notes},
+        replace=overwrite,
         progress=progress,
+    )
+
+
+def _is_usable(target: Path, request: Mapping[str, Any], source: xr.Dataset | None, overwrite: bool) -> bool:
+    """Whether what is at `target` is the store of this request; False if it is made again.
+
+    Files that were copied or touched, and an open Dataset, may hold the same data as before: that is known when the store has
+    been made again.
+
+    Raises:
+        RunError: if it is something else, unless it is a store and `overwrite` is given.
+    """
+    if not (target / "store.json").is_file():
+        raise RunError(f"{target} exists and is not a training store. Choose another folder (out, or --out).")
+    difference = other_request(target, request)
+    if difference in (None, FILES_CHANGED) or overwrite:
+        return difference is None and source is None
+    raise RunError(
+        f"{target} is a training store of another request: {difference}. Runs may have been trained on it. Choose another "
+        "folder (out, or --out), or replace the store with overwrite=True (--overwrite)."
     )
 
 
@@ -102,7 +124,7 @@ def _request(settings: DataConfig, pair: Pair) -> dict[str, Any]:
         "source_text": str(pair.fine.attrs.get("source", "")),
         "shape": {name: size for name, size in pair.fine.sizes.items() if name != "valid_time"},
         "times": [str(times[0]), str(times[-1]), str(times.size)],
-        "files": [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in pair.files],
+        "files": [file_state(path) for path in pair.files],
     }
 
 

@@ -6,6 +6,7 @@ to south, x from west to east; coordinates are one-dimensional cell centres.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -206,6 +207,24 @@ def refine_axis(coordinate: xr.DataArray, factor: int) -> Array:
     return np.asarray(fine.reshape(-1), dtype=np.float64)
 
 
+def refine_bounds(coordinate: xr.DataArray, factor: int) -> Array:
+    """Edges of the cells whose centres `refine_axis` gives; cells at a pole end there.
+
+    Args:
+        coordinate: (n,) coarse cell centres.
+        factor: fine cells per coarse cell; 1 for the edges of the cells themselves.
+
+    Returns:
+        (n * factor, 2) edges of each fine cell in the direction of the axis; neighbours share theirs exactly.
+    """
+    edges = cell_edges(coordinate.values)
+    if coordinate.name in {"latitude", "grid_latitude"}:
+        edges = np.clip(edges, -90.0, 90.0)
+    share = np.arange(factor) / factor
+    fine = np.append((edges[:-1, None] + np.diff(edges)[:, None] * share).reshape(-1), edges[-1])
+    return np.stack([fine[:-1], fine[1:]], axis=1)
+
+
 def refine_coords(fields: xr.Dataset | xr.DataArray, factor: int) -> dict[str, xr.DataArray]:
     """Coordinates of the grid `factor` times finer, with the coarse coordinates' attributes.
 
@@ -220,6 +239,43 @@ def refine_coords(fields: xr.Dataset | xr.DataArray, factor: int) -> dict[str, x
     for d in spatial_dims(fields):
         out[d] = xr.DataArray(refine_axis(fields[d], factor), dims=(d,), name=d, attrs=fields[d].attrs)
     return out
+
+
+def with_bounds(fields: xr.Dataset, coarse: xr.Dataset, factor: int) -> xr.Dataset:
+    """Add the edges of the cells as coordinates (`latitude_bnds` and the like), named by the attribute `bounds` of the axes.
+
+    Args:
+        fields: fields on the grid that is `factor` times finer than the coarse one.
+        coarse: normalised coarse fields.
+        factor: fine cells per coarse cell along an axis; 1 where both are on one grid.
+    """
+    out = fields.copy()
+    for d in spatial_dims(coarse):
+        out = out.assign_coords({f"{d}_bnds": ((d, "bnds"), refine_bounds(coarse[d], factor))})
+        out[d] = out[d].assign_attrs(bounds=f"{d}_bnds")
+    return out
+
+
+def rotated_to_geographic(
+    latitude: npt.ArrayLike, longitude: npt.ArrayLike, pole: Mapping[str, Any]
+) -> tuple[Array, Array]:
+    """Latitude and longitude of the points of a rotated grid on the sphere.
+
+    Args:
+        latitude: rotated latitudes (degrees).
+        longitude: rotated longitudes (degrees), of a shape that broadcasts with the latitudes.
+        pole: attributes of the CF grid mapping `rotated_latitude_longitude` (CF conventions 1.11, appendix F).
+
+    Returns:
+        Latitudes, and longitudes from -180 to 180 (degrees).
+    """
+    tilt, turn = (np.deg2rad(float(pole[f"grid_north_pole_{name}"])) for name in ("latitude", "longitude"))
+    y = np.deg2rad(np.asarray(latitude, dtype=np.float64))
+    x = np.deg2rad(np.asarray(longitude, dtype=np.float64) - float(pole.get("north_pole_grid_longitude", 0.0)))
+    height = np.sin(tilt) * np.sin(y) + np.cos(tilt) * np.cos(y) * np.cos(x)
+    north = np.cos(tilt) * np.sin(y) - np.sin(tilt) * np.cos(y) * np.cos(x)
+    east = turn + np.arctan2(-np.cos(y) * np.sin(x), north)
+    return np.rad2deg(np.arcsin(np.clip(height, -1.0, 1.0))), (np.rad2deg(east) + 180.0) % FULL_CIRCLE - 180.0
 
 
 def same_axis(a: npt.ArrayLike, b: npt.ArrayLike) -> bool:

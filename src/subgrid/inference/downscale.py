@@ -21,6 +21,7 @@ from subgrid.data.sources.open_source import open_source, restore_names, source_
 from subgrid.data.static import static_fields
 from subgrid.errors import GridError, RunError, SourceError
 from subgrid.inference.check_input import check_range, in_training_units
+from subgrid.inference.conventions import cell_methods, complete_coordinates, describe_output, follow_conventions
 from subgrid.inference.history import history_line
 from subgrid.inference.super_resolve import pick_device, super_resolve
 from subgrid.io.console import Notify, Progress, silent
@@ -85,9 +86,12 @@ def downscale(
             check_range(opened, coarse)
         static = _static(opened, coarse, static_source, notify)
         fine = _super_resolve_lazily(opened, generator, coarse, static, progress)
-        fine = restore_names(convert_back(fine, {name: given[name].attrs for name in opened.variables}))
-        fine.attrs["history"] = _history(opened, coarse, describe_weights(weights, interpolate))
-        fine.attrs["Conventions"] = "CF-1.11"
+        fine = convert_back(fine, {name: given[name].attrs for name in opened.variables})
+        fine = restore_names(complete_coordinates(fine, coarse, opened.config.data.factor))
+        history = _history(opened, coarse, describe_weights(weights, interpolate))
+        title = f"{', '.join(opened.variables)} super-resolved by {opened.config.system}"
+        fine.attrs = describe_output(opened, fine.attrs, title, history)
+        fine = follow_conventions(fine, cell_methods(opened), notify)
         with dask.config.set(scheduler="synchronous"):  # the generator uses all cores itself
             if target is None:
                 return fine.compute()

@@ -10,8 +10,10 @@ import xarray as xr
 
 from subgrid.data.grid import spatial_dims
 from subgrid.errors import RunError
+from subgrid.inference.conventions import cell_methods, complete_coordinates, describe_output, follow_conventions
 from subgrid.inference.history import history_line
 from subgrid.inference.super_resolve import draw_fields, pick_device
+from subgrid.io.console import silent
 from subgrid.io.output import claim_target, write_fields
 from subgrid.networks import Weights, describe_weights, load_generator
 from subgrid.run import Run, load_run
@@ -59,13 +61,12 @@ def sample(
     with nullcontext() if out is None else claim_target(Path(out), overwrite) as target:
         generator = load_generator(opened, weights, trust=trust).to(pick_device())
         fields = as_dataset(opened, opened.scaling.unscale(draw_fields(generator, num, (seed,))))
-        fields.attrs = {
-            "title": f"Fields drawn from noise by {opened.config.system}",
-            "history": history_line(
-                opened, f"{num} fields drawn from noise of seed {seed}", describe_weights(weights, None)
-            ),
-            "Conventions": "CF-1.11",
-        }
+        title = f"Fields drawn from noise by {opened.config.system}"
+        history = history_line(
+            opened, f"{num} fields drawn from noise of seed {seed}", describe_weights(weights, None)
+        )
+        fields.attrs = describe_output(opened, {}, title, history)
+        fields = follow_conventions(fields, cell_methods(opened), notify=silent)
         if target is not None:
             write_fields(fields, target)
     return fields
@@ -75,12 +76,12 @@ def as_dataset(run: Run, fields: np.ndarray) -> xr.Dataset:
     """Return fields (n, c, y, x) in physical units as a Dataset with names, units and coordinates."""
     y, x = spatial_dims(run.grid)
     whole = run.patch_shape == (run.grid.sizes[y], run.grid.sizes[x])
-    members = ("realization", np.arange(len(fields)), {"standard_name": "realization"})
-    coords = {"realization": members} | ({d: run.grid[d] for d in (y, x)} if whole else {})
     dims = ("realization", y, x) if whole else ("realization", "row", "column")
-    out = xr.Dataset(coords=coords)
+    out = xr.Dataset(
+        coords={"realization": np.arange(len(fields))} | ({d: run.grid[d] for d in (y, x)} if whole else {})
+    )
     for i, name in enumerate(run.variables):
         known = run.statistics[name]
         attrs = {key: known[key] for key in ("units", "long_name", "standard_name") if known.get(key)}
         out[name] = (dims, fields[:, i], attrs)
-    return out
+    return complete_coordinates(out, run.grid if whole else None, 1)

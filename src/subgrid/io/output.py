@@ -98,11 +98,12 @@ def write_fields(fields: xr.Dataset, target: Path) -> None:
     with interrupts_held():
         if target.suffix == ".nc":
             options = {"zlib": True, "complevel": 1, "shuffle": True, "_FillValue": np.float32("nan")}
-            write_netcdf(target, fields, encoding={str(name): options for name in fields})
+            encoding = {str(name): options for name in fields if fields[name].ndim}
+            write_netcdf(target, fields.reset_coords(bounds_of(fields)), encoding=encoding)
             return
         partial = partial_path(target)
         try:
-            fields.to_zarr(partial, mode="w", consolidated=False)
+            fields.reset_coords(bounds_of(fields)).to_zarr(partial, mode="w", consolidated=False)
             sync_tree(partial)
             replace_folder(partial, target)
         finally:
@@ -110,5 +111,13 @@ def write_fields(fields: xr.Dataset, target: Path) -> None:
 
 
 def open_fields(path: Path) -> xr.Dataset:
-    """Open what `write_fields` wrote, lazily."""
-    return xr.open_zarr(path, consolidated=False) if path.suffix == ".zarr" else xr.open_dataset(path, chunks={})
+    """Open what `write_fields` wrote, lazily; cell bounds are coordinates again."""
+    is_zarr = path.suffix == ".zarr"
+    fields = xr.open_zarr(path, consolidated=False) if is_zarr else xr.open_dataset(path, chunks={})
+    return fields.set_coords(bounds_of(fields))
+
+
+def bounds_of(fields: xr.Dataset) -> list[str]:
+    """Name the variables that hold the edges of cells; they are data variables in a file, and coordinates in memory."""
+    named = [str(variable.attrs.get("bounds")) for variable in fields.variables.values()]
+    return [name for name in named if name in fields.variables]

@@ -100,6 +100,11 @@ def find_grid(ds: xr.Dataset, wanted: Sequence[str], where: str) -> Grid:
     )  # fmt: skip
 
 
+def names_axis(name: str) -> bool:
+    """Whether a name says by itself that a dimension is a horizontal axis."""
+    return any(name.lower() in known for pair in _NAMES for known in pair)
+
+
 def require_same_grid(first: xr.Dataset, first_name: str, other: xr.Dataset, other_name: str) -> None:
     """Raise GridError, naming both and what differs, unless two normalised data sets share their grid."""
     pair, other_pair = spatial_dims(first), spatial_dims(other)

@@ -102,16 +102,16 @@ def restore_names(ds: xr.Dataset) -> xr.Dataset:
         names = json.loads(text)
         y, x = spatial_dims(ds)
         if names["y_ascending"]:
-            ds = ds.isel({y: slice(None, None, -1)})
+            ds = _flip(ds, y)
         if names["west_edge"] is not None:
-            edge = names["west_edge"]
             # Longitudes are exact again where the source's values were: whole turns are added, nothing else.
-            turns = np.floor((ds[x].values - edge) / 360.0)
-            attrs = ds[x].attrs
-            ds = ds.assign_coords({x: (x, ds[x].values - 360.0 * turns, attrs)}).sortby(x)
+            turns = 360.0 * np.floor((ds[x].values - names["west_edge"]) / 360.0)
+            if f"{x}_bnds" in ds.coords:
+                ds = ds.assign_coords({f"{x}_bnds": ((x, "bnds"), ds[f"{x}_bnds"].values - turns[:, None])})
+            ds = ds.assign_coords({x: (x, ds[x].values - turns, ds[x].attrs)}).sortby(x)
         if names["x_descending"]:
-            ds = ds.isel({x: slice(None, None, -1)})
-        ds = ds.rename({new: old for new, old in names["dims"].items() if new in ds.dims and new != old})
+            ds = _flip(ds, x)
+        ds = _rename(ds, {new: old for new, old in names["dims"].items() if new in ds.dims and new != old})
     ds = ds.copy()
     mapping = json.loads(ds.attrs.pop("grid_mapping", "null"))
     for name in ds.variables:
@@ -121,6 +121,23 @@ def restore_names(ds: xr.Dataset) -> xr.Dataset:
             variable.attrs["grid_mapping"] = mapping["name"]
         ds[mapping["name"]] = ((), np.int32(0), mapping["attrs"])
     ds.attrs = {k: v for k, v in ds.attrs.items() if not str(k).startswith("subgrid_")}
+    return ds
+
+
+def _flip(ds: xr.Dataset, dim: str) -> xr.Dataset:
+    """Reverse an axis, and with it the edges of each cell."""
+    ds = ds.isel({dim: slice(None, None, -1)})
+    bounds = f"{dim}_bnds"
+    return ds.assign_coords({bounds: ds[bounds].isel(bnds=slice(None, None, -1))}) if bounds in ds.coords else ds
+
+
+def _rename(ds: xr.Dataset, names: dict[str, str]) -> xr.Dataset:
+    """Rename dimensions with their coordinates, and their bounds accordingly."""
+    bounds = {f"{new}_bnds": f"{old}_bnds" for new, old in names.items() if f"{new}_bnds" in ds.variables}
+    ds = ds.rename(names | bounds)
+    for name in ds.coords:
+        if ds[name].attrs.get("bounds") in bounds:
+            ds[name].attrs["bounds"] = bounds[ds[name].attrs["bounds"]]
     return ds
 
 

@@ -20,6 +20,9 @@ _DEGREES = re.compile(r"\bdeg(?:ree)?s?[_ ]?(c|k)(?:elsius|elvin)?\b|^(c|k)$", r
 _NO_UNITS = {"", "unknown", "numeric", "none", "undefined", "not specified", "~", "-"}
 _DIMENSIONLESS = {"1", "(0 - 1)", "0 - 1", "(0-1)", "0-1", "fraction", "proportion", "dimensionless"}
 
+# Spellings that UDUNITS does not read, or reads as another unit.
+_UDUNITS = {"deg": "degree", "degs": "degree", "gpm": "m", "gpdm": "dam", "psu": "1e-3", "m of water equivalent": "m"}
+
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SYMBOLS = {"degrees_north": "°N", "degrees_east": "°E", "deg": "°", "degrees": "°", "delta_degC": "°C"}
 
@@ -142,6 +145,18 @@ def display_units(units: str) -> str:
         symbols = re.sub(r"\*\*|\^", "", text)
     words = [_SYMBOLS.get(word, word) for word in symbols.split()]
     return " ".join(re.sub(r"(?<=[^\W\d_])-?\d+$", _superscript, word) for word in words)
+
+
+def udunits(units: object) -> str:
+    """Give units in a spelling that UDUNITS reads, as the CF conventions ask; "" for a placeholder such as ``Numeric``.
+
+    Texts that UDUNITS reads with the meaning intended, such as ``m s**-1``, stay as they are.
+    """
+    text = stated_units(units)
+    if text.lower() in _DIMENSIONLESS:
+        return "1"
+    text = _DEGREES.sub(lambda match: "degC" if (match[1] or match[2]).lower() == "c" else "K", text)
+    return _UDUNITS.get(text.lower(), text)
 
 
 def _superscript(match: re.Match[str]) -> str:

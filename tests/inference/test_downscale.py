@@ -218,7 +218,8 @@ def test_the_globe_has_no_seam(tmp_path: Path) -> None:
 def test_other_spellings_of_the_units_are_taken(tiny_run: Path, coarse: xr.Dataset, units: str) -> None:
     source = coarse.isel(time=[0]).copy()
     source["u10"] = source["u10"].assign_attrs(units=units)
-    assert downscale(tiny_run, source)["u10"].attrs["units"] == units
+    written = {"M S-1": "m s-1", " m  s-1": "m s-1"}.get(units, units)  # what UDUNITS reads stays as it is
+    assert downscale(tiny_run, source)["u10"].attrs["units"] == written
 
 
 def in_celsius(coarse: xr.Dataset, units: str = "degC") -> xr.Dataset:

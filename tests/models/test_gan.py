@@ -238,7 +238,7 @@ def test_samples_are_the_generators_fields(gan_run: Path, tmp_path: Path) -> Non
 
 def test_samples_of_the_whole_domain_have_its_coordinates(whole_run: Path, tiny_store: Path) -> None:
     fields, truth = sample(whole_run, num=2), open_store(tiny_store).hr
-    assert dict(fields.sizes) == {"realization": 2, "latitude": 32, "longitude": 32}
+    assert dict(fields["t2m"].sizes) == {"realization": 2, "latitude": 32, "longitude": 32}
     for axis in ("latitude", "longitude"):
         np.testing.assert_array_equal(fields[axis], truth[axis])
         assert fields[axis].attrs["units"] == truth[axis].attrs["units"]

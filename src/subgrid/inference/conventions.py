@@ -45,10 +45,13 @@ def describe_output(run: Run, attrs: Mapping[str, Any], title: str, history: str
     return made | kept | {"history": history, "Conventions": CONVENTIONS}
 
 
-def cell_methods(run: Run) -> dict[str, str]:
-    """Return `cell_methods` of the variables, as far as the training data tell: the fine cells were averaged by area."""
+def training_attrs(run: Run) -> dict[str, dict[str, str]]:
+    """Return what the training data tell about each variable: units, and that the fine cells are means over their area."""
     data = run.config.data
-    return dict.fromkeys(run.variables, "area: mean") if data.coarsen == "mean" and data.coarse_source is None else {}
+    averaged = data.coarsen == "mean" and data.coarse_source is None
+    methods = {"cell_methods": "area: mean"} if averaged else {}
+    units = {name: udunits(run.statistics[name].get("units")) for name in run.variables}
+    return {name: ({"units": units[name]} if units[name] else {}) | methods for name in run.variables}
 
 
 def complete_coordinates(fields: xr.Dataset, coarse: xr.Dataset | None, factor: int) -> xr.Dataset:
@@ -83,12 +86,12 @@ def _with_geographic(fields: xr.Dataset, mapping: Mapping[str, Any]) -> xr.Datas
     )
 
 
-def follow_conventions(fields: xr.Dataset, methods: Mapping[str, str], notify: Notify) -> xr.Dataset:
+def follow_conventions(fields: xr.Dataset, defaults: Mapping[str, Mapping[str, str]], notify: Notify) -> xr.Dataset:
     """Return fields whose attributes follow the CF conventions and can be held by NetCDF.
 
     Args:
         fields: fields with the names of the source.
-        methods: `cell_methods` of each variable, for those whose source does not state them.
+        defaults: attributes of each variable that its source may not state, such as units.
         notify: called with each message for the user.
     """
     out, notes, bounds = fields.copy(), list[str](), bounds_of(fields)
@@ -99,9 +102,11 @@ def follow_conventions(fields: xr.Dataset, methods: Mapping[str, str], notify: N
         if name in out.coords:
             # CF allows no missing values in coordinates; xarray would declare some for every floating point variable.
             variable.encoding = {"_FillValue": None}
-        if name in out.data_vars and name in methods:
-            variable.attrs.setdefault("cell_methods", methods[name])
-            _check_cell_methods(out, name, notes)
+        variable.attrs = {
+            **variable.attrs,
+            **{k: v for k, v in defaults.get(name, {}).items() if k not in variable.attrs},
+        }
+        _check_cell_methods(out, name, notes)
     for name in (*bounds, *(str(name) for name in out.data_vars if not out[name].ndim)):
         # Without this, xarray would give them the scalar coordinates of the fields.
         out[name].encoding = {"_FillValue": None, "coordinates": None}
@@ -117,7 +122,7 @@ def _describe(name: str, variable: xr.DataArray, notes: list[str]) -> dict[str, 
         attrs["units"] = udunits(attrs["units"])
         if not attrs["units"]:
             del attrs["units"]
-    if variable.ndim and not {"standard_name", "long_name"} & set(attrs):
+    if "grid_mapping_name" not in attrs and not {"standard_name", "long_name"} & set(attrs):
         attrs["long_name"] = name
     if attrs.get("standard_name") == "time" and variable.dims == (name,):
         attrs["axis"] = "T"
@@ -129,7 +134,9 @@ def _describe(name: str, variable: xr.DataArray, notes: list[str]) -> dict[str, 
 def _check_cell_methods(fields: xr.Dataset, name: str, notes: list[str]) -> None:
     """Drop `cell_methods` that name what is not there, such as a dimension that was selected from."""
     attrs = fields[name].attrs
-    named = set(re.findall(r"([\w.]+)\s*:", re.sub(r"\([^)]*\)", "", attrs["cell_methods"])))
+    if "cell_methods" not in attrs:
+        return
+    named = set(re.findall(r"([\w.]+)\s*:", re.sub(r"\([^)]*\)", "", str(attrs["cell_methods"]))))
     known = {"area", *_STANDARD_AXES, *map(str, fields.dims), *map(str, fields.coords)}
     if not named or named - known:
         notes.append(

@@ -21,7 +21,7 @@ from subgrid.data.sources.open_source import open_source, restore_names, source_
 from subgrid.data.static import static_fields
 from subgrid.errors import GridError, RunError, SourceError
 from subgrid.inference.check_input import check_range, in_training_units
-from subgrid.inference.conventions import cell_methods, complete_coordinates, describe_output, follow_conventions
+from subgrid.inference.conventions import complete_coordinates, describe_output, follow_conventions, training_attrs
 from subgrid.inference.history import history_line
 from subgrid.inference.super_resolve import pick_device, super_resolve
 from subgrid.io.console import Notify, Progress, silent
@@ -91,7 +91,7 @@ def downscale(
         history = _history(opened, coarse, describe_weights(weights, interpolate))
         title = f"{', '.join(opened.variables)} super-resolved by {opened.config.system}"
         fine.attrs = describe_output(opened, fine.attrs, title, history)
-        fine = follow_conventions(fine, cell_methods(opened), notify)
+        fine = follow_conventions(fine, training_attrs(opened), notify)
         with dask.config.set(scheduler="synchronous"):  # the generator uses all cores itself
             if target is None:
                 return fine.compute()

@@ -10,7 +10,7 @@ import xarray as xr
 
 from subgrid.data.grid import spatial_dims
 from subgrid.errors import RunError
-from subgrid.inference.conventions import cell_methods, complete_coordinates, describe_output, follow_conventions
+from subgrid.inference.conventions import complete_coordinates, describe_output, follow_conventions, training_attrs
 from subgrid.inference.history import history_line
 from subgrid.inference.super_resolve import draw_fields, pick_device
 from subgrid.io.console import silent
@@ -66,7 +66,7 @@ def sample(
             opened, f"{num} fields drawn from noise of seed {seed}", describe_weights(weights, None)
         )
         fields.attrs = describe_output(opened, {}, title, history)
-        fields = follow_conventions(fields, cell_methods(opened), notify=silent)
+        fields = follow_conventions(fields, training_attrs(opened), notify=silent)
         if target is not None:
             write_fields(fields, target)
     return fields

@@ -22,6 +22,10 @@ _DIMENSIONLESS = {"1", "(0 - 1)", "0 - 1", "(0-1)", "0-1", "fraction", "proporti
 
 # Spellings that UDUNITS does not read, or reads as another unit.
 _UDUNITS = {"deg": "degree", "degs": "degree", "gpm": "m", "gpdm": "dam", "psu": "1e-3", "m of water equivalent": "m"}
+_IN_CAPITALS = {
+    units.upper(): units
+    for units in ("m s-1", "m/s", "m s**-1", "Pa", "hPa", "Pa s-1", "mm", "mm s-1", "kg kg-1", "kg/kg", "kg m-2")
+}
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SYMBOLS = {"degrees_north": "°N", "degrees_east": "°E", "deg": "°", "degrees": "°", "delta_degC": "°C"}
@@ -156,6 +160,8 @@ def udunits(units: object) -> str:
     if text.lower() in _DIMENSIONLESS:
         return "1"
     text = _DEGREES.sub(lambda match: "degC" if (match[1] or match[2]).lower() == "c" else "K", text)
+    if text.isupper():
+        return _IN_CAPITALS.get(text, text)
     return _UDUNITS.get(text.lower(), text)
 
 

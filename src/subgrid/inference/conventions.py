@@ -102,10 +102,8 @@ def follow_conventions(fields: xr.Dataset, defaults: Mapping[str, Mapping[str, s
         if name in out.coords:
             # CF allows no missing values in coordinates; xarray would declare some for every floating point variable.
             variable.encoding = {"_FillValue": None}
-        variable.attrs = {
-            **variable.attrs,
-            **{k: v for k, v in defaults.get(name, {}).items() if k not in variable.attrs},
-        }
+        for key, value in defaults.get(name, {}).items():
+            variable.attrs.setdefault(key, value)
         _check_cell_methods(out, name, notes)
     for name in (*bounds, *(str(name) for name in out.data_vars if not out[name].ndim)):
         # Without this, xarray would give them the scalar coordinates of the fields.

@@ -62,9 +62,7 @@ def sample(
         generator = load_generator(opened, weights, trust=trust).to(pick_device())
         fields = as_dataset(opened, opened.scaling.unscale(draw_fields(generator, num, (seed,))))
         title = f"Fields drawn from noise by {opened.config.system}"
-        history = history_line(
-            opened, f"{num} fields drawn from noise of seed {seed}", describe_weights(weights, None)
-        )
+        history = history_line(opened, f"{num} fields drawn from noise of seed {seed}", describe_weights(weights, None))
         fields.attrs = describe_output(opened, {}, title, history)
         fields = follow_conventions(fields, training_attrs(opened), notify=silent)
         if target is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def in_units(fields: xr.Dataset, units: str) -> xr.Dataset:
 
 @pytest.mark.slow
 def test_other_ways_to_write_the_same_fields(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -> None:
-    plain = score(guess, truth, out=tmp_path / "plain", **QUICK)
+    plain = score(guess, truth, out=tmp_path / "plain", overwrite=True, **QUICK)
     upside_down = guess.isel(latitude=slice(None, None, -1))
     west = guess.assign_coords(longitude=("longitude", guess.longitude.values - 360.0, guess.longitude.attrs))
     shuffled = guess.isel(time=np.random.default_rng(0).permutation(16))
@@ -55,7 +56,7 @@ def test_other_ways_to_write_the_same_fields(truth: xr.Dataset, guess: xr.Datase
         renamed,
         guess.transpose("longitude", "time", "latitude"),
     ):
-        same_values(score(other, truth, out=tmp_path / "other", **QUICK), plain)
+        same_values(score(other, truth, out=tmp_path / "other", overwrite=True, **QUICK), plain)
 
 
 @pytest.mark.slow
@@ -70,16 +71,24 @@ def test_files_of_both_kinds(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Pat
         tmp_path / "era5.nc",
         baselines={"theirs": tmp_path / "theirs.2020.nc"},
         out=tmp_path / "s",
+        overwrite=True,
         **QUICK,
     )
     assert list(table.system.unique()) == ["ours", "theirs"]
     for several in (str(tmp_path / "many_*.nc"), [tmp_path / "many_a.nc", tmp_path / "many_b.nc"]):
-        again = score(several, tmp_path / "era5.nc", out=tmp_path / "m", **QUICK)
+        again = score(several, tmp_path / "era5.nc", out=tmp_path / "m", overwrite=True, **QUICK)
         np.testing.assert_allclose(again.value, table[table.system == "ours"].value, rtol=1e-12)
-    assert list(score(str(tmp_path / "?any_*.nc"), truth, out=tmp_path / "m", **QUICK).system.unique()) == ["?any_*"]
-    assert list(score(tmp_path / "era5.nc", truth, out=tmp_path / "m", **QUICK).value.unique()) == [0.0, 1.0]
+    assert list(
+        score(str(tmp_path / "?any_*.nc"), truth, out=tmp_path / "m", overwrite=True, **QUICK).system.unique()
+    ) == ["?any_*"]
+    assert list(score(tmp_path / "era5.nc", truth, out=tmp_path / "m", overwrite=True, **QUICK).value.unique()) == [
+        0.0,
+        1.0,
+    ]
     truth.to_netcdf(tmp_path / "truth.nc")  # a name that the files of results need for the reference
-    assert list(score(tmp_path / "truth.nc", truth, out=tmp_path / "m", **QUICK).system.unique()) == ["prediction"]
+    assert list(score(tmp_path / "truth.nc", truth, out=tmp_path / "m", overwrite=True, **QUICK).system.unique()) == [
+        "prediction"
+    ]
 
 
 def test_times_and_variables_in_common(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -> None:
@@ -92,20 +101,22 @@ def test_times_and_variables_in_common(truth: xr.Dataset, guess: xr.Dataset, tmp
         "prediction: 4 of its 12 times are not in all files and are left out",
     ]
     middle = slice(4, 12)
-    alone = score(guess.isel(time=middle), truth.isel(time=middle), out=tmp_path, **QUICK)
+    alone = score(guess.isel(time=middle), truth.isel(time=middle), out=tmp_path, overwrite=True, **QUICK)
     same_values(table, alone)
 
 
 def test_other_calendars(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -> None:
     times = xr.date_range("2020-02-20", periods=16, freq="6h", calendar="360_day", use_cftime=True)
     odd, also = (f.assign_coords(time=times) for f in (guess, truth))
-    table = score(odd, also, out=tmp_path, by=["season", "hour"], **QUICK)
+    table = score(odd, also, out=tmp_path, overwrite=True, by=["season", "hour"], **QUICK)
     assert {"season DJF", "hour 18"} <= set(table.group)
-    np.testing.assert_allclose(table[table.group == "all"].value, score(guess, truth, out=tmp_path, **QUICK).value)
+    np.testing.assert_allclose(
+        table[table.group == "all"].value, score(guess, truth, out=tmp_path, overwrite=True, **QUICK).value
+    )
     with pytest.raises(
         SourceError, match=r"the calendars differ \(reference: proleptic_gregorian; prediction: 360_day\)"
     ):
-        score(odd, truth, out=tmp_path / "x", **QUICK)
+        score(odd, truth, out=tmp_path / "x", overwrite=True, **QUICK)
 
 
 def test_other_units_are_converted_to_those_of_the_reference(
@@ -114,9 +125,9 @@ def test_other_units_are_converted_to_those_of_the_reference(
     said: list[str] = []
     coarse = coarsen(open_source(truth), 4)
     options: dict[str, Any] = {"factor": 4, "names": ["rmse", "consistency_rmse"]}
-    plain = score(guess, truth, out=tmp_path / "plain", coarse=coarse, **options)
+    plain = score(guess, truth, out=tmp_path / "plain", overwrite=True, coarse=coarse, **options)
     other, small = (in_units(fields * 3.6, "km h-1") for fields in (guess, coarse))
-    table = score(other, truth, out=tmp_path / "other", coarse=small, notify=said.append, **options)
+    table = score(other, truth, out=tmp_path / "other", overwrite=True, coarse=small, notify=said.append, **options)
     np.testing.assert_allclose(table.value, plain.value, rtol=1e-5, atol=1e-6)
     assert set(table.units) == set(plain.units)
     assert said[:3] == [
@@ -135,7 +146,7 @@ def with_land(fields: xr.Dataset) -> xr.Dataset:
 @pytest.mark.slow
 def test_a_reference_with_land(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -> None:
     said: list[str] = []
-    table = score(guess, with_land(truth), out=tmp_path, factor=4, notify=said.append)
+    table = score(guess, with_land(truth), out=tmp_path, overwrite=True, factor=4, notify=said.append)
     gone = [
         note for note in said if note.startswith("left out: u10 log_spectral_distance") or "needs every cell" in note
     ]
@@ -145,11 +156,11 @@ def test_a_reference_with_land(truth: xr.Dataset, guess: xr.Dataset, tmp_path: P
     rows = np.cos(np.deg2rad(truth.latitude.values))[None, :, None] * there
     expected = np.sqrt(np.mean([(e**2 * w).sum() / w.sum() for e, w in zip(error, rows, strict=True)]))
     assert look_up(table, "prediction", "u10", "rmse") == pytest.approx(expected, rel=1e-6)
-    same_values(score(with_land(guess), with_land(truth), out=tmp_path, factor=4), table)
+    same_values(score(with_land(guess), with_land(truth), out=tmp_path, overwrite=True, factor=4), table)
     with xr.open_dataset(tmp_path / "cells.nc") as cells:
         assert int(np.isnan(cells.u10_rmse).sum()) == int((~there[0]).sum())
     with pytest.raises(SourceError, match=r"u10: .*a spectrum needs every cell"):
-        score(guess, with_land(truth), out=tmp_path / "x", names=["rmse", "log_spectral_distance"])
+        score(guess, with_land(truth), out=tmp_path / "x", overwrite=True, names=["rmse", "log_spectral_distance"])
     assert not (tmp_path / "x").exists()
 
 
@@ -278,14 +289,13 @@ def test_what_cannot_be_compared(truth: xr.Dataset, guess: xr.Dataset, tmp_path:
 def test_an_out_that_is_a_file(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -> None:
     (tmp_path / "scores").write_text("mine")
     with pytest.raises(RunError, match="scores is a file; give a folder for the scores"):
-        score(guess, truth, out=tmp_path / "scores")
+        score(guess, truth, out=tmp_path / "scores", overwrite=True)
     assert (tmp_path / "scores").read_text() == "mine"
 
 
 @pytest.mark.parametrize("ending", ["csv", "nc"])
 def test_the_table_alone(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path, ending: str) -> None:
     out = tmp_path / f"table.{ending}"
-    out.write_text("an older one")
     table = score(guess, truth, out=out, names=["rmse", "mae"])
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
     if ending == "csv":
@@ -296,7 +306,7 @@ def test_the_table_alone(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path, e
         assert sorted(values) == pytest.approx(sorted(table.value), rel=1e-12)
     before = out.read_bytes()
     with pytest.raises(SourceError):  # a run that fails leaves the older table
-        score(guess.where(guess > 1e9), truth, out=out)
+        score(guess.where(guess > 1e9), truth, out=out, overwrite=True)
     assert out.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == [out.name]
     with pytest.raises(RunError, match=r"nowhere does not exist; create it first"):
         score(guess, truth, out=tmp_path / "nowhere" / "table.csv")
@@ -307,28 +317,36 @@ def test_the_table_alone(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path, e
 
 @pytest.mark.slow
 def test_options_bite(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -> None:
-    plain = score(guess, truth, out=tmp_path, variables=["u10"])
+    plain = score(guess, truth, out=tmp_path, overwrite=True, variables=["u10"])
     wide = score(
-        guess, truth, out=tmp_path, variables=["u10"], ranges={"u10": (-100.0, 100.0)}, thresholds={"u10": (4.5,)}
+        guess,
+        truth,
+        out=tmp_path,
+        overwrite=True,
+        variables=["u10"],
+        ranges={"u10": (-100.0, 100.0)},
+        thresholds={"u10": (4.5,)},
     )
     span = float(np.ptp(truth.u10.values.astype(float)))
     gained = look_up(wide, "prediction", "u10", "psnr") - look_up(plain, "prediction", "u10", "psnr")
     assert gained == pytest.approx(20 * np.log10(200 / span), rel=1e-6)
     assert {name for name in wide.score if name.startswith("fss")} == {"fss_4.5_w1", "fss_4.5_w5"}
     assert "high_wavenumber_power_ratio" not in set(plain.score)
-    assert "high_wavenumber_power_ratio" in set(score(guess, truth, out=tmp_path, factor=2, variables=["u10"]).score)
-    narrow = score(guess, truth, out=tmp_path, level=0.5, names=["rmse"])
-    usual = score(guess, truth, out=tmp_path, names=["rmse"])
+    assert "high_wavenumber_power_ratio" in set(
+        score(guess, truth, out=tmp_path, overwrite=True, factor=2, variables=["u10"]).score
+    )
+    narrow = score(guess, truth, out=tmp_path, overwrite=True, level=0.5, names=["rmse"])
+    usual = score(guess, truth, out=tmp_path, overwrite=True, names=["rmse"])
     assert ((narrow.upper - narrow.lower) < (usual.upper - usual.lower)).all()
-    longer = score(guess, truth, out=tmp_path, names=["rmse"], block=5)
+    longer = score(guess, truth, out=tmp_path, overwrite=True, names=["rmse"], block=5)
     assert not np.allclose(longer.lower, usual.lower) and np.allclose(longer.value, usual.value)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("chunks", [{"time": 3}, {"latitude": 5, "longitude": 7}, {"time": 1, "latitude": 4}])
 def test_chunks_change_nothing(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path, chunks: dict[str, int]) -> None:
-    plain = score(guess, truth, out=tmp_path, **QUICK)
-    same_values(score(guess.chunk(chunks), truth.chunk(chunks), out=tmp_path, **QUICK), plain)
+    plain = score(guess, truth, out=tmp_path, overwrite=True, **QUICK)
+    same_values(score(guess.chunk(chunks), truth.chunk(chunks), out=tmp_path, overwrite=True, **QUICK), plain)
 
 
 def test_never_more_than_a_block_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,6 +368,7 @@ def test_never_more_than_a_block_is_held(tmp_path: Path, monkeypatch: pytest.Mon
         lazily(grid[["u10"]], "prediction"),
         lazily(grid[["u10"]], "reference"),
         out=tmp_path,
+        overwrite=True,
         names=["rmse"],
         progress=lambda done, _: order.append(sum(name == "prediction" for name, _ in made)),
     )
@@ -370,7 +389,7 @@ def test_pairs_of_winds() -> None:
 
 def test_a_derived_field_that_is_there_is_kept(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -> None:
     own = [f.assign(wind_speed=f.u10 * 0 + f.u10 + f.v10) for f in (guess, truth)]
-    table = score(*own, out=tmp_path, names=["bias"])
+    table = score(*own, out=tmp_path, overwrite=True, names=["bias"])
     expected = look_up(table, "prediction", "u10", "bias") + look_up(table, "prediction", "v10", "bias")
     assert look_up(table, "prediction", "wind_speed", "bias") == pytest.approx(expected, abs=1e-5)
 
@@ -424,8 +443,69 @@ def test_the_command(
     code, out, _ = run_command(monkeypatch, capsys, *words, "--scores", "rmse,fss_4_w3", "--out", "few")
     assert code == 0 and "fss_4_w3: Fractions skill score" in out and len(out.splitlines()) == 7
     before = {p.name: p.read_bytes() for p in Path("scores").iterdir()}
-    code, out, err = run_command(monkeypatch, capsys, "score", "kelvin.nc", "truth.nc")
+    code, out, err = run_command(monkeypatch, capsys, "score", "kelvin.nc", "truth.nc", "--overwrite")
     assert (code, out) == (2, "") and err.startswith("subgrid: kelvin: u10 is in 'K'") and err.count("\n") == 1
     assert {p.name: p.read_bytes() for p in Path("scores").iterdir()} == before
     for wrong in (["--range", "u10=1"], ["--threshold", "u10"], ["--baseline", "a/theirs.nc"], ["--level", "2"]):
         assert run_command(monkeypatch, capsys, *words, *wrong)[0] == 2
+
+
+# outputs
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["truth.nc", "ours.nc", "link.nc"])
+def test_scores_never_replace_what_they_are_computed_from(
+    truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path, name: str
+) -> None:
+    truth.to_netcdf(tmp_path / "truth.nc")
+    guess.to_netcdf(tmp_path / "ours.nc")
+    (tmp_path / "link.nc").symlink_to(tmp_path / "truth.nc")
+    before = contents(tmp_path)
+    with pytest.raises(RunError, match=rf"{name} is what is read .* and would be lost; choose another name"):
+        score(tmp_path / "ours.nc", tmp_path / "truth.nc", out=tmp_path / name, overwrite=True, **QUICK)
+    assert contents(tmp_path) == before
+
+
+def test_scores_replace_only_scores_and_only_when_told(truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path) -> None:
+    guess.to_netcdf(tmp_path / "cells.nc")  # of another program, with a name that `score` writes too
+    (tmp_path / "era5.nc").write_bytes((tmp_path / "cells.nc").read_bytes())
+    (tmp_path / "stations.csv").write_text("name,value\nGraz,3\n")
+    before = contents(tmp_path)
+    with pytest.raises(RunError, match=r"holds cells\.nc, which `score` did not write; choose another folder"):
+        score(guess, truth, out=tmp_path, overwrite=True, **QUICK)
+    for name in ("era5.nc", "stations.csv"):
+        with pytest.raises(RunError, match=rf"{name} already exists and is no table of scores; choose"):
+            score(guess, truth, out=tmp_path / name, overwrite=True, **QUICK)
+    assert contents(tmp_path) == before
+    for out in (tmp_path / "scores", tmp_path / "table.csv", tmp_path / "table.nc"):
+        first = score(guess, truth, out=out, **QUICK)
+        with pytest.raises(RunError, match=r"already .* or pass overwrite=True \(--overwrite\)\.$"):
+            score(truth, truth, out=out, **QUICK)
+        again = score(truth, truth, out=out, overwrite=True, **QUICK)
+        assert not again.value.equals(first.value)
+    (tmp_path / "scores" / "evaluation.json").write_text("{}")
+    with pytest.raises(RunError, match="scores holds the evaluation of a run; choose another folder"):
+        score(guess, truth, out=tmp_path / "scores", overwrite=True, **QUICK)
+
+
+@pytest.mark.parametrize("name", ["scores", "table.csv"])
+def test_of_two_writers_of_scores_the_second_is_refused(
+    truth: xr.Dataset, guess: xr.Dataset, tmp_path: Path, name: str
+) -> None:
+    said: list[str] = []
+
+    def second(*_: object) -> None:
+        with pytest.raises(RunError, match=rf"{name} is being written by another process \({os.getpid()} on"):
+            score(truth, truth, out=tmp_path / name, overwrite=True, **QUICK)
+        said.append("refused")
+
+    table = score(guess, truth, out=tmp_path / name, progress=second, **QUICK)
+    assert said
+    file = tmp_path / name if name.endswith(".csv") else tmp_path / name / "scores.csv"
+    assert list(pd.read_csv(file).value) == pytest.approx(list(table.value), rel=1e-12)
+    assert not list(tmp_path.rglob("*.tmp")) and not list(tmp_path.rglob("*.lock"))

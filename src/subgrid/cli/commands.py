@@ -239,6 +239,7 @@ def score(
     thresholds: option.Thresholds = None,
     level: option.Level = 0.95,
     block: option.BlockLength = None,
+    overwrite: option.OverwriteScores = False,
     every: option.Every = False,
 ) -> None:
     """Score predicted fields against true fields.
@@ -264,6 +265,7 @@ def score(
             thresholds=option.as_numbers(thresholds, "--threshold"),
             level=level,
             block=block,
+            overwrite=overwrite,
             progress=progress,
             notify=_note,
         )

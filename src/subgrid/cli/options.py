@@ -53,6 +53,7 @@ Trust = Annotated[
     bool,
     typer.Option("--trust", help="Allow networks of other packages (module:Class), whose code is then run."),
 ]
+OverwriteScores = Annotated[bool, typer.Option("--overwrite", help="Replace earlier scores at PATH.")]
 FieldsOut = Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .nc (NetCDF) or .zarr (Zarr).")]
 Sources = Annotated[
     list[str], typer.Argument(metavar="FILE", help="NetCDF, GRIB or .npy files, globs or Zarr folders.")

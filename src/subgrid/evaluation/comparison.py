@@ -7,7 +7,6 @@ long the series is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,16 @@ from numpy.typing import NDArray
 from subgrid.data.sources.times import describe_time
 from subgrid.errors import GridError, SourceError
 from subgrid.evaluation.regions import regions, whole_grid
+from subgrid.evaluation.results import TABLE
 from subgrid.evaluation.totals import FieldTotals
-from subgrid.io.atomic import replacing
+from subgrid.io.atomic import netcdf_errors, write_csv, write_netcdf
+from subgrid.io.interrupts import interrupts_held
 from subgrid.scores.bootstrap import check_options
 from subgrid.scores.checks import FloatArray
 from subgrid.scores.plan import Members, ScoreJob, ScoringRequest, Truth, list_jobs, with_winds
 from subgrid.scores.registry import ALL
 from subgrid.scores.score_table import NUM_RESAMPLES, as_dataset, check_binnings, cycles, ranks, score_table
-from subgrid.scores.statistics_file import FILE, OLDER_FILE, Key, StatisticsReader, StatisticsWriter
+from subgrid.scores.statistics_file import FILE, Key, StatisticsReader, StatisticsWriter
 
 CACHED_CELLS = 2**18  # cells that are scored at once: they stay in the cache of the processor
 
@@ -53,7 +54,7 @@ class Comparison:
         """Begin; nothing is written yet.
 
         Args:
-            folder: where the results go; created if it does not exist.
+            folder: where the results go, empty or not there yet (see `subgrid.evaluation.results`).
             systems: their names, the evaluated system first; none may be called `truth`.
             request: what is compared.
             grid: a Dataset with the fine coordinates, y and x as its first spatial dimensions.
@@ -79,8 +80,6 @@ class Comparison:
         self._totals = FieldTotals(systems, request.variables, grid)
         self._dropped: dict[Key, str] = {}
         self._without_interval: list[str] = []
-        self._partial = folder / f".{FILE}.partial"
-        self._created_folder = False
         self._writer: StatisticsWriter | None = None
 
     @property
@@ -109,9 +108,8 @@ class Comparison:
         """
         check_values(times, predictions, truth)
         if self._writer is None:
-            self._created_folder = not self._folder.exists()
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._writer = StatisticsWriter(self._partial, self._systems)
+            self._writer = StatisticsWriter(self._folder / FILE, self._systems)
         members = next(iter(next(iter(predictions.values())).values()))
         step = max(1, CACHED_CELLS // members[0].size)
         pieces = []
@@ -124,7 +122,8 @@ class Comparison:
             for key in pieces[0]
             if key not in self._dropped
         }
-        self._writer.append(_clock(times), joined)
+        with netcdf_errors(self._folder / FILE):
+            self._writer.append(_clock(times), joined)
 
     def _compute(
         self, predictions: Mapping[str, Members], truth: Truth, coarse: Truth
@@ -162,8 +161,7 @@ class Comparison:
         """Compute the scores, write all files and return the table.
 
         The files are `statistics.nc`, `scores.csv`, `scores.nc`, `cells.nc`, `quantiles.nc`, `cycles.nc` (where there is more
-        than one hour or season) and `ranks.nc` (of an ensemble). Those of an earlier comparison are replaced when all are
-        written, not before.
+        than one hour or season) and `ranks.nc` (of an ensemble).
 
         Args:
             more_rows: rows of scores that have no statistics.
@@ -171,36 +169,30 @@ class Comparison:
         """
         if self._writer is None:
             raise SourceError("there are no times to compare.")
-        self._writer.close(self._dropped)
-        with StatisticsReader(self._partial) as reader:
+        self.close()
+        with StatisticsReader(self._folder / FILE) as reader:
             table = score_table(reader, self._jobs, **self._options)
             files = {"cycles": cycles(reader, self._jobs), "ranks": ranks(reader)}
         self._without_interval = table.attrs["notes"]
         if more_rows is not None:
             table = pd.concat([table, more_rows], ignore_index=True)
         files |= {"scores": as_dataset(table), "cells": self._totals.cells(), "quantiles": self._totals.quantiles()}
-        self._replace_files(table, {**files, **(more_files or {})})
+        self._write_files(table, {**files, **(more_files or {})})
         return table
 
-    def _replace_files(self, table: pd.DataFrame, files: Mapping[str, xr.Dataset]) -> None:
-        """Replace all files of the folder together; a Dataset without variables is removed."""
-        with ExitStack() as stack:
-            table.to_csv(stack.enter_context(replacing(self._folder / "scores.csv")), index=False)
+    def _write_files(self, table: pd.DataFrame, files: Mapping[str, xr.Dataset]) -> None:
+        """Write the table and the Datasets that have variables."""
+        with interrupts_held():
+            write_csv(self._folder / TABLE, table)
             for name, fields in files.items():
                 if fields.data_vars:
-                    temporary = stack.enter_context(replacing(self._folder / f"{name}.nc"))
-                    fields.to_netcdf(temporary, engine="netcdf4")
-        self._partial.replace(self._folder / FILE)
-        for name in [OLDER_FILE, *(f"{name}.nc" for name, fields in files.items() if not fields.data_vars)]:
-            (self._folder / name).unlink(missing_ok=True)
+                    write_netcdf(self._folder / f"{name}.nc", fields)
 
-    def abandon(self) -> None:
-        """Remove what is incomplete; finished files stay."""
+    def close(self) -> None:
+        """Close the file of statistics; also after an error, and a second time without effect."""
         if self._writer is not None:
-            self._writer.close(self._dropped)
-            self._partial.unlink(missing_ok=True)
-            if self._created_folder and not any(self._folder.iterdir()):
-                self._folder.rmdir()
+            with netcdf_errors(self._folder / FILE):
+                self._writer.close(self._dropped)
 
 
 def check_values(times: xr.DataArray, predictions: Mapping[str, Members], truth: Truth) -> None:

@@ -20,6 +20,7 @@ from subgrid.errors import ConfigError
 from subgrid.evaluation.alignment import wind_pair
 from subgrid.evaluation.comparison import Comparison
 from subgrid.evaluation.field_sets import NUM_FIELDS, compare_generated
+from subgrid.evaluation.results import DESCRIPTION, TABLE, run_results
 from subgrid.evaluation.totals import RunTotals
 from subgrid.inference.super_resolve import pick_device, super_resolve
 from subgrid.io.atomic import write_csv, write_json, write_netcdf
@@ -72,18 +73,20 @@ def evaluate(
         split instead of the baselines.
 
     Raises:
-        RunError: if the run, its weights or its store are missing or do not belong together.
+        RunError: if the run, its weights or its store are missing or do not belong together, or the folder is being written or
+            holds files of something else.
         ConfigError: unknown binnings or blocks, or any of them for a system without input.
     """
     opened = load_run(run)
     data = store_of(opened, store)
     generator = load_generator(opened, weights, interpolate, trust=trust).to(pick_device())
-    folder = Path(out) if out is not None else opened.path / "evaluation"
     chosen = {"weights": weights, "interpolate": interpolate, "level": level}
-    if not opened.config.conditional:
-        _refuse_bins(opened, by, block)
-        return _evaluate_field_sets(opened, data, generator, folder, chosen)
-    return _evaluate_test_split(opened, data, generator, folder, chosen, (by, block), (progress, notify))
+    own = opened.path / "evaluation"
+    with run_results(own if out is None else Path(out), out is None) as folder:
+        if not opened.config.conditional:
+            _refuse_bins(opened, by, block)
+            return _evaluate_field_sets(opened, data, generator, folder, chosen)
+        return _evaluate_test_split(opened, data, generator, folder, chosen, (by, block), (progress, notify))
 
 
 def _evaluate_test_split(
@@ -103,9 +106,9 @@ def _evaluate_test_split(
     try:
         table = _compare(comparison, run, data, systems, messages[0])
     finally:
-        comparison.abandon()
+        comparison.close()
     facts = _facts(run, data, positions, generator) | {**chosen, "notes": comparison.notes}
-    write_json(folder / "evaluation.json", facts)
+    write_json(folder / DESCRIPTION, facts)
     for note in comparison.notes:
         messages[1](note)
     return table
@@ -164,13 +167,12 @@ def _evaluate_field_sets(
 ) -> pd.DataFrame:
     """Scores of a system without input: of its fields as a set."""
     table, datasets = compare_generated(run, data, generator)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_csv(folder / "scores.csv", table)
+    write_csv(folder / TABLE, table)
     for name, fields in datasets.items():
         write_netcdf(folder / f"{name}.nc", fields)
     facts = _facts(run, data, data.positions("test"), generator)
     facts |= {**chosen, "unpaired": True, "num_fields": NUM_FIELDS}
-    write_json(folder / "evaluation.json", facts)
+    write_json(folder / DESCRIPTION, facts)
     return table
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import repeat
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import dask
@@ -16,6 +15,7 @@ import xarray as xr
 
 from subgrid.data.blocks import compute, read_blocks, time_blocks
 from subgrid.data.grid import spatial_dims
+from subgrid.data.sources.inputs import input_paths
 from subgrid.data.sources.open_source import open_source
 from subgrid.data.sources.vectors import vector_components
 from subgrid.errors import ConfigError, RunError, SourceError, nearest
@@ -29,7 +29,9 @@ from subgrid.evaluation.alignment import (
     wind_pair,
 )
 from subgrid.evaluation.comparison import Comparison
+from subgrid.evaluation.results import SCORE_FILES, file_results, table_result
 from subgrid.io.console import Notify, Progress, silent
+from subgrid.io.output import refuse_inputs
 from subgrid.scores.plan import ScoringRequest, Variable
 from subgrid.scores.registry import TRUTH
 
@@ -54,6 +56,7 @@ def score(
     thresholds: Mapping[str, Sequence[float]] | None = None,
     level: float = 0.95,
     block: int | None = None,
+    overwrite: bool = False,
     progress: Progress = silent,
     notify: Notify = silent,
 ) -> pd.DataFrame:
@@ -74,6 +77,7 @@ def score(
         thresholds: of the fractions skill score by variable; by default mean + 1 and + 2 standard deviations.
         level: confidence level of the intervals.
         block: length of the blocks of the bootstrap, in times; estimated for each score by default.
+        overwrite: replace earlier scores at `out`.
         progress: called with (times done, times in all).
         notify: called with each message for the user.
 
@@ -81,12 +85,14 @@ def score(
         One row per score: system, variable, score, value, lower, upper, units, group, rank, convention.
 
     Raises:
-        SubgridError: for files that cannot be compared.
+        SubgridError: for files that cannot be compared. RunError for an `out` that is one of them, is being written, holds
+            something else, or holds scores where `overwrite` is false.
     """
-    truth, opened = _open(prediction, reference, baselines or {}, variables, notify)
-    small = _open_coarse(coarse, truth, factor, notify)
-    request = _request(truth, opened, factor, small is not None, names, (ranges or {}, thresholds or {}))
-    with _folder(out) as folder:
+    sources = [prediction, reference, coarse, *(baselines or {}).values()]
+    with _results(out, overwrite, [path for source in sources for path in input_paths(source)]) as folder:
+        truth, opened = _open(prediction, reference, baselines or {}, variables, notify)
+        small = _open_coarse(coarse, truth, factor, notify)
+        request = _request(truth, opened, factor, small is not None, names, (ranges or {}, thresholds or {}))
         return _compare(folder, opened, truth, small, request, (by, level, block), (progress, notify))
 
 
@@ -108,7 +114,7 @@ def _compare(
             progress(done, num_times)
         table = comparison.finish()
     finally:
-        comparison.abandon()
+        comparison.close()
     for note in comparison.notes:
         notify(note)
     return table
@@ -135,23 +141,22 @@ def _request(
 
 
 @contextmanager
-def _folder(out: str | Path | None) -> Iterator[Path]:
-    """The folder of the results; for a table alone a temporary one, from which the table is moved when it is complete."""
+def _results(out: str | Path | None, overwrite: bool, inputs: Sequence[Path]) -> Iterator[Path]:
+    """Hold the results, and yield a folder to write them to; see `subgrid.evaluation.results`."""
     path = Path(out) if out is not None else Path("scores")
-    if path.suffix not in TABLES:
-        if path.exists() and not path.is_dir():
-            raise RunError(
-                f"{path} is a file; give a folder for the scores, or a new name ending in {' or '.join(TABLES)}."
-            )
-        yield path
-        return
-    if path.is_dir():
+    alone = path.suffix in TABLES
+    if not alone and path.exists() and not path.is_dir():
+        raise RunError(
+            f"{path} is a file; give a folder for the scores, or a new name ending in {' or '.join(TABLES)}."
+        )
+    if alone and path.is_dir():
         raise RunError(f"{path} is a folder; give another name for the table.")
-    if not path.absolute().parent.is_dir():
+    if alone and not path.absolute().parent.is_dir():
         raise RunError(f"{path}: its folder {path.parent} does not exist; create it first.")
-    with TemporaryDirectory(prefix=f".{path.stem}.", dir=path.absolute().parent) as folder:
-        yield Path(folder)
-        (Path(folder) / f"scores{path.suffix}").replace(path)
+    for target in [path] if alone else [path / name for name in SCORE_FILES]:
+        refuse_inputs(target, inputs)
+    with table_result(path, overwrite) if alone else file_results(path, overwrite) as folder:
+        yield folder
 
 
 def _open(

@@ -55,6 +55,11 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def final_names(text: str) -> str:
+    """Replace the names of incomplete files in a message by their final names."""
+    return re.sub(r"\.([^/\\]+?)" + _OWNER.pattern.rstrip("$"), r"\1", text)
+
+
 @cache
 def _machine() -> str:
     """Return what tells machines apart on which the same process number means different processes."""
@@ -176,6 +181,7 @@ def netcdf_errors(path: Path) -> Iterator[None]:
             raise
         free = shutil.disk_usage(path.absolute().parent).free / 2**20
         raise RunError(
-            f"{path} could not be written ({error}); the disk has {free:,.0f} MiB left, and a limit on the size of files or a "
-            "quota may be lower. What was there before is kept; make room, or choose another place, and rerun the command."
+            f"{final_names(str(path))} could not be written ({error}); the disk has {free:,.0f} MiB left, and a quota or a "
+            "limit on the size of files may be lower. What was there before is kept; make room, or choose another place, and "
+            "rerun the command."
         ) from None

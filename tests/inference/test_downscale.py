@@ -12,6 +12,7 @@ import pytest
 import torch
 import xarray as xr
 
+from subgrid.data import value_range
 from subgrid.data.grid import coarsen
 from subgrid.data.sources.open_source import open_source
 from subgrid.errors import GridError, RunError, SourceError
@@ -281,7 +282,7 @@ def test_the_range_is_that_of_evenly_spaced_times(
     tiny_run: Path, coarse: xr.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The units change within the series: the last time is read too, and the other times are not."""
-    monkeypatch.setattr(check_input, "RANGE_TIMES", 2)
+    monkeypatch.setattr(value_range, "SAMPLE_TIMES", 2)
     run = load_run(tiny_run)
     kelvin, celsius = open_source(coarse), open_source(in_celsius(coarse, ""))
     times = xr.DataArray([0, 1, 1, 1, 0], dims="valid_time")

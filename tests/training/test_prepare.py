@@ -321,6 +321,20 @@ def test_a_coarse_source_in_other_units_is_converted(tmp_path: Path, settings: d
         prepare(settings | {"data.coarse_source": "metres.nc"})
 
 
+def test_values_of_a_coarse_source_without_units_must_fit(tmp_path: Path, settings: dict[str, Any]) -> None:
+    coarse = coarsen(make_fields(12), 2).drop_attrs()
+    coarse.to_netcdf(tmp_path / "kelvin.nc")
+    path = prepare(settings | {"data.coarse_source": "kelvin.nc"})
+    assert describe_store(path)[-1] == (
+        "t2m is in 'K' in data.source and has no units in data.coarse_source; the values are taken to be in the same units"
+    )
+    (coarse - 273.15).to_netcdf(tmp_path / "celsius.nc")
+    with pytest.raises(
+        ConfigError, match=r"^data\.coarse_source: the mean of t2m over 12 evenly spaced times is -0\.1"
+    ):
+        prepare(settings | {"data.coarse_source": "celsius.nc"})
+
+
 def test_a_coarse_source_that_does_not_fit_is_refused(tmp_path: Path, settings: dict[str, Any]) -> None:
     coarse = coarsen(make_fields(12), 2)
     with_pair = settings | {"data.coarse_source": "coarse.nc"}

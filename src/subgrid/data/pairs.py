@@ -18,8 +18,10 @@ from subgrid.data.sources.convert_units import convert_units
 from subgrid.data.sources.open_source import open_source, source_notes
 from subgrid.data.sources.readers import expand, find_paths
 from subgrid.data.sources.times import describe_time
+from subgrid.data.sources.units import stated_units
 from subgrid.data.sources.vectors import Component, vector_components
 from subgrid.data.static import static_fields, static_scales
+from subgrid.data.value_range import MAX_DEVIATIONS, deviations, sample_moments
 from subgrid.errors import ConfigError
 
 Source = str | list[str] | xr.Dataset
@@ -92,6 +94,7 @@ def open_pair(
         units = {str(name): field.attrs.get("units") for name, field in fine.data_vars.items()}
         coarse, said = convert_units(_without_other_coords(coarse), units, "data.coarse_source", "data.source")
         notes += said
+        _check_unstated(fine, coarse)
     fixed = static_fields(static, static_source, fine) if static else None
     return Pair(
         fine=_without_other_coords(fine),
@@ -123,6 +126,26 @@ def _open_series(source: Source, *, variables: Sequence[str], **options: Any) ->
                 f"data.variables: {name} has no time dimension. Move it to data.static if it does not change in time."
             )
     return fields
+
+
+def _check_unstated(fine: xr.Dataset, coarse: xr.Dataset) -> None:
+    """Check the values of variables for which a source states no units: degrees Celsius must not be paired with kelvin.
+
+    Raises:
+        ConfigError: where their means lie further apart than `MAX_DEVIATIONS` standard deviations of the fine field.
+    """
+    for name in map(str, fine.data_vars):
+        if all(stated_units(fields[name].attrs.get("units")) for fields in (fine, coarse)):
+            continue
+        ours, theirs = sample_moments(fine[name]), sample_moments(coarse[name])
+        distance = deviations(theirs.mean, ours.mean, ours.std)
+        if distance > MAX_DEVIATIONS:
+            raise ConfigError(
+                f"data.coarse_source: the mean of {name} over {ours.num_times} evenly spaced times is {theirs.mean:.4g}, "
+                f"{distance:.1f} standard deviations from that of data.source ({ours.mean:.4g}, standard deviation "
+                f"{ours.std:.4g}); at most {MAX_DEVIATIONS:g} are accepted where a source states no units. Set the units "
+                "attribute of both, and the values are converted."
+            )
 
 
 def _common_times(fine: xr.Dataset, coarse: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset, str | None]:

@@ -443,9 +443,9 @@ def test_scalar_time_becomes_a_dimension_and_no_time_stays_none() -> None:
     assert open_source(make(times=None))["t2m"].dims == ("latitude", "longitude")
 
 
-def forecast(num_times: int, num_steps: int) -> xr.Dataset:
-    """As cfgrib gives forecasts: time, step and valid_time."""
-    base = np.datetime64("2020-01-01", "ns") + np.arange(num_times) * np.timedelta64(24, "h")
+def forecast(num_times: int, num_steps: int, apart: int = 24) -> xr.Dataset:
+    """As cfgrib gives forecasts: time, step and valid_time; starts some hours apart."""
+    base = np.datetime64("2020-01-01", "ns") + np.arange(num_times) * np.timedelta64(apart, "h")
     lead = np.arange(num_steps) * np.timedelta64(6, "h").astype("timedelta64[ns]")
     data = np.random.default_rng(0).normal(size=(num_times, num_steps, 3, 4)).astype(np.float32)
     ds = xr.Dataset(
@@ -466,7 +466,10 @@ def test_forecasts_are_placed_at_their_valid_time() -> None:
     assert [str(t)[:13] for t in steps["valid_time"].values] == ["2020-01-01T00", "2020-01-01T06", "2020-01-01T12"]
     assert restore_names(steps)["t2m"].dims[0] == "valid_time"
     assert restore_names(open_source(forecast(2, 1)))["t2m"].dims[0] == "time"
-    text = message(forecast(2, 3))
+    every = open_source(forecast(2, 3))
+    assert [str(t)[8:13] for t in every["valid_time"].values] == ["01T00", "01T06", "01T12", "02T00", "02T06", "02T12"]
+    np.testing.assert_array_equal(every["t2m"].values[4], forecast(2, 3)["t2m"].values[1, 1])
+    text = message(forecast(2, 3, apart=12))
     assert "the forecasts have 2 start times and 3 lead times" in text
     assert "select = {step = 0}" in text
     one = open_source(forecast(2, 3), select={"step": 6})

@@ -32,8 +32,10 @@ Select = Annotated[
     typer.Option("--select", metavar="DIM=LABEL", help="Choose one label of a further dimension (repeatable)."),
 ]
 Names = Annotated[str | None, typer.Option(metavar="NAME,...", help="Variables to use (default: all).")]
-Start = Annotated[str | None, typer.Option(metavar="TIME", help="Time of the first field; .npy files only.")]
-Step = Annotated[str | None, typer.Option(metavar="LENGTH", help="Time step, such as 1h; .npy files only.")]
+Start = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Time of the first field, for files without dates such as .npy.")
+]
+Step = Annotated[str | None, typer.Option(metavar="LENGTH", help="Time step, such as 1h or 1 month; needs --start.")]
 By = Annotated[
     list[str] | None,
     typer.Option(metavar="season|hour|region", help="Also report scores per season, hour or region (repeatable)."),

@@ -80,7 +80,8 @@ class DataConfig(_Strict):
     """Use the times of one season only, named by the initials of its months. Default: all times."""
     select: dict[str, str | int | float] = {}
     """One label for each further dimension, such as { level = 850 }: a pressure level, height, forecast step (hours) or
-    ensemble member (`realization`). Required where the variables have such a dimension."""
+    ensemble member (`realization`). Required where the variables have such a dimension. `group` names the group of a
+    NetCDF4 file or Zarr store, such as { group = "forecast/surface" }; a file's only group with fields needs none."""
     vectors: dict[str, Literal["x", "y", "rotation", "none"]] = {}
     """Variables whose sign changes when `train.flips` mirrors a patch: components of vectors along `x` (eastward) or `y`
     (northward), and `rotation` for vorticity, stream functions and helicity. They are recognised by standard names, names
@@ -93,9 +94,10 @@ class DataConfig(_Strict):
     """Where the static fields are read, given as `source` is. Fields on another grid are interpolated bilinearly and
     must cover the domain."""
     start: str | None = None
-    """Time of the first field, such as "2020-01-01T00:00". Required for .npy sources, which hold no times."""
+    """Time of the first field, such as "2020-01-01T00:00". Required for sources that hold no dates: .npy files, and
+    climatologies whose time axis has units such as `days`. Dates that a file holds are kept."""
     step: str | None = None
-    """Time between fields, such as `1h`. Required for .npy sources, which hold no times."""
+    """Time between fields, such as `1h` or `1 month`. Required with `start`."""
 
     @model_validator(mode="after")
     def _known_vectors(self) -> DataConfig:

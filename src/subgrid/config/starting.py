@@ -62,8 +62,8 @@ def init(
         variables: names to use; all by default.
         factor: fine cells per coarse cell along an axis, a power of two; by default 4, 2 or 8, the first that divides the grid.
         select: labels of further dimensions; by default the first label of each.
-        start: time of the first field of an .npy file.
-        step: time between the fields of an .npy file.
+        start: time of the first field, for files that hold no dates, such as .npy.
+        step: time between their fields, such as "1h" or "1 month".
         progress: called with (blocks checked, blocks in all).
         notify: called with each remark on the files.
 

@@ -83,8 +83,8 @@ def check(
         variables: names of the variables to check; all by default.
         select: labels to pick along other dimensions, such as {"level": 850}.
         factor: fine cells per coarse cell along an axis.
-        start: time of the first field of an .npy file.
-        step: time between the fields of an .npy file.
+        start: time of the first field, for files that hold no dates, such as .npy.
+        step: time between their fields, such as "1h" or "1 month".
         progress: called with (blocks done, blocks in all).
 
     Returns:

@@ -15,6 +15,7 @@ import xarray as xr
 from subgrid.data.blocks import as_indexer
 from subgrid.data.grid import crop_to_multiple, spatial_dims
 from subgrid.data.sources.convert_units import convert_units
+from subgrid.data.sources.decode_times import in_one_calendar
 from subgrid.data.sources.open_source import open_source, source_notes
 from subgrid.data.sources.readers import expand, find_paths
 from subgrid.data.sources.times import describe_time
@@ -71,8 +72,8 @@ def open_pair(
         variables: names of the variables, the same in both sources.
         factor: fine cells per coarse cell along an axis.
         select: labels to pick along other dimensions.
-        start: time of the first field of an .npy file.
-        step: time between the fields of an .npy file.
+        start: time of the first field, for files that hold no dates, such as .npy.
+        step: time between their fields, such as "1h" or "1 month".
         coarse_source: coarse fields of their own; None where the fine fields will be coarsened.
         static: names of static fields, computed from the grid or read from `static_source`.
         static_source: where static fields are read.
@@ -150,6 +151,7 @@ def _check_unstated(fine: xr.Dataset, coarse: xr.Dataset) -> None:
 
 def _common_times(fine: xr.Dataset, coarse: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset, str | None]:
     """Keep the times that both hold; the third value is a sentence on what was left out, None where nothing was."""
+    fine, coarse = in_one_calendar([fine, coarse])
     times = fine["valid_time"], coarse["valid_time"]
     fine_calendar, coarse_calendar = (axis.dt.calendar for axis in times)
     if fine_calendar != coarse_calendar:

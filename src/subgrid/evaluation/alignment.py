@@ -11,6 +11,7 @@ import xarray as xr
 from subgrid.data.blocks import as_indexer
 from subgrid.data.grid import check_nesting, refine_axis, same_axis, spatial_dims
 from subgrid.data.sources.convert_units import convert_units
+from subgrid.data.sources.decode_times import in_one_calendar
 from subgrid.data.sources.open_source import source_notes
 from subgrid.data.sources.units import same_units
 from subgrid.errors import ConfigError, GridError, SourceError
@@ -86,6 +87,8 @@ def align(
         name: _in_units_of(truth[list(shared)], fields, name, notify) for name, fields in predictions.items()
     }
     every = {"reference": truth, **predictions}
+    every = dict(zip(every, in_one_calendar(list(every.values())), strict=True))
+    truth, predictions = every["reference"], {name: every[name] for name in predictions}
     times = _common_times(every)
     for name, fields in every.items():
         missing = fields.sizes[TIME] - len(times)
@@ -128,6 +131,7 @@ def align_coarse(coarse: xr.Dataset, truth: xr.Dataset, factor: int, notify: Not
         if TIME not in coarse[variable].dims:
             raise SourceError(f"coarse: {variable} has no time; give the input at the times of the prediction.")
         _check_dims("coarse", coarse[variable], (TIME, *dims))
+    truth, coarse = in_one_calendar([truth, coarse])
     _check_calendars({"reference": truth, "coarse": coarse})
     missing = truth.indexes[TIME].difference(coarse.indexes[TIME])
     if len(missing):

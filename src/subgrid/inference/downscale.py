@@ -106,7 +106,7 @@ def _open_coarse(
     notify: Notify,
 ) -> xr.Dataset:
     """Open the coarse fields, and notify the user of differences from the training grid."""
-    coarse = open_source(source, variables=run.variables, select=select).assign_attrs(_own_attrs(source))
+    coarse = open_source(source, variables=run.variables, select=select).assign_attrs(_own_attrs(source, select))
     for message in (*source_notes(coarse), *_differences_from_training(run, coarse)):
         notify(message)
     return coarse
@@ -123,7 +123,9 @@ def _open_conditional(path: str | Path) -> Run:
     return run
 
 
-def _own_attrs(source: str | Path | Sequence[str | Path] | xr.Dataset) -> dict[str, Any]:
+def _own_attrs(
+    source: str | Path | Sequence[str | Path] | xr.Dataset, select: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """Return the global attributes of the source, such as its title and history; `open_source` replaces them."""
     if isinstance(source, xr.Dataset):
         attrs = dict(source.attrs)
@@ -131,7 +133,7 @@ def _own_attrs(source: str | Path | Sequence[str | Path] | xr.Dataset) -> dict[s
         path = readers.find_paths(source)[0]
         if path.suffix == ".npy":
             return {}
-        parts = readers.open_path(path, variables=None, select={}, start=None, step=None)
+        parts = readers.open_path(path, variables=None, select=select or {}, start=None, step=None)
         attrs = dict(parts[0].attrs)
         for part in parts:
             part.close()

@@ -13,8 +13,9 @@ import pandas as pd
 import xarray as xr
 
 from subgrid.data.grid import spatial_dims
-from subgrid.data.sources import axes, stored_values, times
+from subgrid.data.sources import axes, forecasts, stored_values, times
 from subgrid.data.sources.convert_units import convert_units
+from subgrid.data.sources.decode_times import NOTE, in_one_calendar
 from subgrid.data.sources.grib_cubes import CHOICES
 from subgrid.data.sources.units import stated_units
 from subgrid.errors import SourceError
@@ -52,11 +53,17 @@ def normalise(part: Part, names: Sequence[str], *, strict: bool) -> xr.Dataset:
     grid = axes.find_grid(ds, names, part.name)
     mapping = _grid_mapping(ds, names)
     names = _on_grid(part, names, grid, strict)
-    time = times.find_time(ds, part.name)
+    time = times.find_time(ds, names, part.name)
+    notes = _time_notes(ds, time)
     ds = ds[[*names, *([time] if time in ds.data_vars else [])]]
-    ds = ds.drop_vars([name for name in ds.coords if ds[name].ndim > 1])
+    ds = ds.drop_vars([name for name in ds.coords if ds[name].ndim > 1 and name != time])
     time = time if time in ds.variables else None  # static fields of a file that has times too
     ds = times.in_blocks(stored_values.as_meant(ds, part.name, time), time)
+    ds, note = forecasts.merge_versions(ds)
+    notes += [note] if note else []
+    if time is not None and ds[time].ndim == 2:
+        ds, note = forecasts.in_one_line(ds, time, part.name)
+        notes = notes or [note]
     ds, time_original = times.with_valid_time(ds, time, part.name)
     ds = ds.isel({grid.y_dim: grid.y_order, grid.x_dim: grid.x_order})
     ds = ds.squeeze([d for d in ds.dims if ds.sizes[d] == 1 and d not in ("valid_time", grid.y_dim, grid.x_dim)])
@@ -74,7 +81,17 @@ def normalise(part: Part, names: Sequence[str], *, strict: bool) -> xr.Dataset:
     )
     if mapping is not None:
         result.attrs["grid_mapping"] = mapping
+    if notes:
+        result.attrs["subgrid_notes"] = "\n".join(notes)
     return result
+
+
+def _time_notes(ds: xr.Dataset, time: str | None) -> list[str]:
+    """Sentences for the user on how times were read."""
+    if time is None:
+        return []
+    said = (ds[time].attrs.get(NOTE), times.interval_note(ds, time))
+    return [str(note) for note in said if note]
 
 
 def _on_grid(part: Part, names: Sequence[str], grid: axes.Grid, strict: bool) -> list[str]:
@@ -100,7 +117,11 @@ def combine(pieces: Sequence[tuple[Part, xr.Dataset]], where: str) -> xr.Dataset
         return first
     for part, ds in pieces[1:]:
         axes.require_same_grid(first, first_part.name, ds, part.name)
-    aligned, notes = _with_units_of_first(_with_coords_of_first(pieces), where)
+    dated = zip([part for part, _ in pieces], in_one_calendar([ds for _, ds in pieces]), strict=True)
+    aligned, notes = _with_units_of_first(_with_coords_of_first(list(dated)), where)
+    notes = list(
+        dict.fromkeys([*(n for _, ds in pieces for n in ds.attrs.get("subgrid_notes", "").splitlines()), *notes])
+    )
     names = list(dict.fromkeys(str(name) for _, ds in aligned for name in ds.data_vars))
     fields = {name: _join([(part, ds) for part, ds in aligned if name in ds], name, where) for name in names}
     _require_same_coords(fields, where)

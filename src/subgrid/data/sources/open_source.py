@@ -15,7 +15,9 @@ import xarray as xr
 from subgrid.data.grid import spatial_dims
 from subgrid.data.sources import fields, readers, times
 from subgrid.data.sources.fields import Part
+from subgrid.data.sources.forecasts import with_forecast_times
 from subgrid.data.sources.grib_kinds import require_one_kind
+from subgrid.data.sources.groups import GROUP
 from subgrid.errors import SourceError, nearest
 
 
@@ -38,9 +40,10 @@ def open_source(
         source: a path, a glob, a list of both, or an open data set. Several files may hold consecutive times,
             different variables on one grid, or both.
         variables: names to keep (all fields with both horizontal dims if None); the channels of an .npy file.
-        select: labels to pick along other dimensions, such as {"level": 850} or {"step": 6} (hours).
-        start: time of the first field (ISO), only for .npy.
-        step: time between fields such as "1h", only for .npy.
+        select: labels to pick along other dimensions, such as {"level": 850} or {"step": 6} (hours); `group` names the
+            group of a NetCDF4 file or Zarr store.
+        start: time of the first field (ISO), for files whose time axis holds no dates, such as .npy.
+        step: time between their fields, such as "1h" or "1 month".
 
     Returns:
         The fields, with attributes ``source``, ``subgrid_names`` (see `restore_names`), ``subgrid_notes`` where there is
@@ -56,7 +59,8 @@ def open_source(
     with ExitStack() as files:  # closes them if anything below fails
         parts = _open_parts(source, variables, select or {}, start, step, files)
         where = _describe(parts)
-        ds = _combine_parts(_select(parts, select or {}, where), variables, where)
+        chosen = _select(parts, {key: label for key, label in (select or {}).items() if key != GROUP}, where)
+        ds = _combine_parts(chosen, variables, where)
         if variables is not None:
             ds = ds[list(variables)]
         ds = ds.assign_attrs(source=where)
@@ -70,10 +74,12 @@ def _combine_parts(parts: list[Part], variables: Sequence[str] | None, where: st
     pieces = []
     for part in parts:
         names = _candidates(part, wanted)
-        ds = fields.normalise(part, names, strict=wanted is not None) if names else xr.Dataset()
-        if ds.data_vars:
-            pieces.append((part, ds))
+        for group in times.group_by_time(part.ds, names) if names else []:
+            ds = fields.normalise(part, group, strict=wanted is not None)
+            if ds.data_vars:
+                pieces.append((part, ds))
     if not pieces:
+        _require_not_empty(parts)
         dims = ", ".join(sorted({str(dim) for part in parts for dim in part.ds.dims}))
         raise SourceError(
             f"{where}: there is no numeric field with horizontal axes (dimensions: {dims}). Check what the file holds, e.g. "
@@ -151,7 +157,8 @@ def _open_parts(
 ) -> list[Part]:
     if isinstance(source, xr.Dataset):
         path = source.encoding.get("source")
-        return [Part(Path(path).name if isinstance(path, str) else "the data set", None, source)]
+        name = Path(path).name if isinstance(path, str) else "the data set"
+        return [Part(name, None, _with_times(source, start, step, name))]
     if not isinstance(source, str | Path | Sequence):
         raise SourceError(
             f"the source is of type {type(source).__name__}; expected a path, a glob, a list of them or an xarray "
@@ -162,8 +169,13 @@ def _open_parts(
         opened = readers.open_path(path, variables=variables, select=select, start=start, step=step)
         for ds in opened:
             files.callback(ds.close)
-            parts.append(Part(path.name, path, ds))
+            parts.append(Part(path.name, path, _with_times(ds, start, step, path.name)))
     return parts
+
+
+def _with_times(ds: xr.Dataset, start: str | None, step: str | None, where: str) -> xr.Dataset:
+    """Add the times that a file holds in parts or not at all: those of forecasts, and those that the user gives."""
+    return with_forecast_times(times.with_given_times(ds, start, step, where), where)
 
 
 def _describe(parts: list[Part]) -> str:
@@ -233,10 +245,23 @@ def _candidates(part: Part, wanted: list[str] | None) -> list[str]:
     """Name the variables of a part to normalise: those asked for, else the numeric ones that may be fields."""
     ds = part.ds
     if wanted is not None:
+        _require_not_empty([part._replace(ds=ds[[name for name in wanted if name in ds.data_vars]])])
         return [name for name in wanted if name in ds.data_vars]
     bounds = {str(ds[name].attrs.get("bounds")) for name in ds.variables}
     return [
         str(name)
         for name in ds.data_vars
-        if ds[name].ndim >= 2 and ds[name].dtype.kind in "fiub" and str(name) not in bounds
+        if ds[name].ndim >= 2 and ds[name].size and ds[name].dtype.kind in "fiub" and str(name) not in bounds
     ]
+
+
+def _require_not_empty(parts: Sequence[Part]) -> None:
+    """Raise SourceError, naming variable and dimension, where a field has a dimension of length 0."""
+    for part in parts:
+        for name, variable in part.ds.data_vars.items():
+            if variable.ndim >= 2 and not variable.size:
+                dim = next(str(dim) for dim, size in variable.sizes.items() if size == 0)
+                raise SourceError(
+                    f"{part.name}: the dimension {dim!r} of {str(name)!r} has length 0: the file holds no values of it. "
+                    "Choose another file or variable, or write the file again."
+                )

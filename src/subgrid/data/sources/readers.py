@@ -14,14 +14,14 @@ from typing import Any
 
 import dask.array
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from subgrid.data.sources import netcdf3, stored_values, times
+from subgrid.data.sources.decode_times import given_times, open_decoded
+from subgrid.data.sources.file_kinds import name_unsupported
 from subgrid.data.sources.grib import open_grib
+from subgrid.data.sources.groups import GROUP, netcdf_groups, open_group, zarr_groups
 from subgrid.errors import ConfigError, SourceError, SubgridError
-
-_KINDS = "NetCDF 3 and 4, Zarr (folder or zipped), GRIB 1 and 2, and .npy of shape (N, C, H, W)"
 
 
 def find_paths(source: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -79,7 +79,7 @@ def open_path(
         SourceError: a file of no known kind, or one that its reader cannot open.
     """
     if path.is_dir() or zipfile.is_zipfile(path):
-        return [_open_zarr(path)]
+        return [_open_zarr(path, select.get(GROUP))]
     with path.open("rb") as file:
         head = file.read(4096)
     if head.startswith(b"\x93NUMPY"):
@@ -89,8 +89,7 @@ def open_path(
         if head.startswith(b"CDF") or b"\x89HDF" in head:
             if head.startswith(b"CDF"):
                 netcdf3.require_complete(path)
-            opened = xr.open_dataset(path, engine="netcdf4", cache=False, decode_timedelta=False)
-            return [stored_values.with_default_fill(opened)]
+            return [_open_netcdf(path, select.get(GROUP))]
         if b"GRIB" in head:
             return open_grib(path, variables, select)
     except SubgridError:
@@ -101,10 +100,18 @@ def open_path(
             f"{path.name}: the file could not be opened ({type(error).__name__}: {_one_line(error)}). Check that it "
             "is complete (`ncdump -h`, `grib_ls`) and that its time units follow CF."
         ) from error
-    raise SourceError(
-        f"{path.name}: this kind of file is not supported. Supported are {_KINDS}. Convert it (e.g. with `cdo -f nc copy`), "
-        "or open it with xarray and pass the Dataset."
-    )
+    raise SourceError(name_unsupported(path, head))
+
+
+def _open_netcdf(path: Path, group: object) -> xr.Dataset:
+    """Open a NetCDF file, with its times decoded."""
+
+    def opened(name: str | None) -> xr.Dataset:
+        options: dict[str, Any] = {"engine": "netcdf4", "cache": False, "decode_timedelta": False, "group": name}
+        ds = open_decoded(lambda decode_times: xr.open_dataset(path, decode_times=decode_times, **options))
+        return stored_values.with_default_fill(ds)
+
+    return open_group(opened, lambda: netcdf_groups(path), group, path.name)
 
 
 class _Channel:
@@ -153,7 +160,7 @@ def _open_npy(path: Path, variables: Sequence[str] | None, start: str | None, st
     return xr.Dataset(
         {name: (dims, field) for name, field in zip(variables, lazy, strict=True)},
         coords={
-            "valid_time": _npy_times(path, count, start, step),
+            "valid_time": given_times(path.name, count, start, step),
             # y descends, so that the first row stays the first.
             dims[1]: (dims[1], np.arange(height, dtype=float)[::-1], {"units": "1"}),
             dims[2]: (dims[2], np.arange(width, dtype=float), {"units": "1"}),
@@ -161,26 +168,12 @@ def _open_npy(path: Path, variables: Sequence[str] | None, start: str | None, st
     )
 
 
-def _npy_times(path: Path, count: int, start: str, step: str) -> np.ndarray:
-    """Give times from a first one and a step, or raise SourceError."""
-    try:
-        first, delta = pd.Timestamp(start), pd.Timedelta(step)
-        if pd.isna(first) or pd.isna(delta) or delta <= pd.Timedelta(0):
-            raise ValueError("empty or not positive")
-    except ValueError as error:
-        raise SourceError(
-            f"{path.name}: start = {start!r} and step = {step!r} are not a time and a length of time ({_one_line(error)}). "
-            'Expected an ISO time such as "2020-01-01T00:00" and a step such as "1h".'
-        ) from error
-    return np.asarray(np.datetime64(first, "ns") + np.arange(count) * np.timedelta64(delta.value, "ns"))
-
-
-def _open_zarr(path: Path) -> xr.Dataset:
+def _open_zarr(path: Path, group: object) -> xr.Dataset:
     """Open a Zarr folder or zip, version 2 or 3, also where the one group is a folder inside the zip."""
     import zarr
     import zarr.storage
 
-    group = ""
+    root = ""
     store: Any = str(path)
     if path.is_dir():
         if not any((path / name).exists() for name in (".zgroup", "zarr.json", ".zmetadata")):
@@ -189,20 +182,26 @@ def _open_zarr(path: Path) -> xr.Dataset:
                 f"'{path.name}/*.nc'."
             )
     else:
-        group = _zipped_group(path)
+        root = _zipped_group(path)
         store = zarr.storage.ZipStore(path, mode="r")
+
+    def opened(name: str | None) -> xr.Dataset:
+        full = "/".join(part for part in (root, name) if part)
+        options: dict[str, Any] = {"group": full or None, "chunks": None, "decode_timedelta": False}
+        # xarray looks for consolidated metadata at the root, also where a group is named.
+        options["consolidated"] = False if full else None
+        ds = open_decoded(lambda decode_times: xr.open_zarr(store, decode_times=decode_times, **options))
+        zero = [key for key, variable in ds.variables.items() if variable.encoding.get("_FillValue") == 0]
+        if zero and zarr.open_group(store, path=full, mode="r").metadata.zarr_format == 2:
+            ds = stored_values.with_zeros(ds, xr.open_zarr(store, decode_cf=False, **options), zero)
+        return ds
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # unconsolidated metadata is no trouble here
-            options: dict[str, Any] = {"group": group or None, "chunks": None, "decode_timedelta": False}
-            # xarray looks for consolidated metadata at the root, also where a group is named.
-            options["consolidated"] = False if group else None
-            opened: xr.Dataset = xr.open_zarr(store, **options)
-            zero = [name for name, v in opened.variables.items() if v.encoding.get("_FillValue") == 0]
-            if zero and zarr.open_group(store, path=group, mode="r").metadata.zarr_format == 2:
-                stored = xr.open_zarr(store, decode_cf=False, **options)
-                opened = stored_values.with_zeros(opened, stored, zero)
-            return opened
+            return open_group(opened, lambda: zarr_groups(store, root), group, path.name)
+    except SourceError:
+        raise
     except Exception as error:
         raise SourceError(
             f"{path.name}: the Zarr store could not be opened ({type(error).__name__}: {_one_line(error)}). Check that "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,52 +12,126 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from subgrid.data.sources.decode_times import given_times, rounded
+from subgrid.data.sources.forecasts import LEAD, is_time
 from subgrid.errors import SourceError, nearest
 
 TIME_NAMES = ("valid_time", "time", "times", "xtime", "date", "datetime", "t")
 _REALIZATION_NAMES = {"number", "member", "ens", "ensemble", "realization", "realisation", "ensemble_member"}
+_REALIZATION_NAMES |= {"member_id", "ens_member", "ensemble_id", "realization_id", "realization_index"}
 BLOCK_VALUES = 2**23  # values of one variable in one block of times: 32 MiB in float32
 
 
-def is_time(variable: xr.DataArray) -> bool:
-    """Whether an array holds decoded times (numpy or cftime)."""
-    if variable.dtype.kind == "M":
-        return True
-    if variable.dtype.kind != "O" or not variable.size or variable.ndim > 1:
-        return False
-    return hasattr(variable.values.ravel()[0], "calendar")
+def find_time(ds: xr.Dataset, names: Sequence[str], where: str) -> str | None:
+    """Name the coordinate that says when fields are valid: 0-D, 1-D, or 2-D for forecasts; None for static fields.
+
+    It is a coordinate of decoded dates on a dimension of the fields, whatever its name; a scalar where there is none.
+
+    Args:
+        ds: as opened, forecasts with their valid times.
+        names: the fields.
+        where: the source, for messages.
+
+    Raises:
+        SourceError: a time axis that holds no dates.
+    """
+    found = _dated(ds, names)
+    if found is not None and ds[found].ndim:
+        return found
+    undated = undated_times(ds, names)
+    if undated:
+        units = ds[undated[0]].attrs.get("units") if undated[0] in ds.variables else None
+        raise SourceError(
+            f"{where}: the time axis {undated[0]!r} could not be read as dates (units {units!r}). Expected CF units such as "
+            "'hours since 2000-01-01'. For evenly spaced fields, give the first time and the step, e.g. start = "
+            '"2000-01-01T00:00" and step = "1h" (or "1 month"); else set the units with `cdo setreftime` or `ncatted`.'
+        )
+    return found
 
 
-def find_time(ds: xr.Dataset, where: str) -> str | None:
-    """Name the coordinate (0-D or 1-D) that says when the fields are valid, or None for static fields."""
-    if {"time", "step", "valid_time"} <= set(ds.coords):
-        if ds["valid_time"].ndim == 2:
-            raise SourceError(
-                f"{where}: the forecasts have {ds.sizes['time']} start times and {ds.sizes['step']} lead times. "
-                f"Select one lead time in hours, e.g. select = {{step = {_first_label(ds['step'])}}}."
-            )
+def _dated(ds: xr.Dataset, names: Sequence[str]) -> str | None:
+    """Name the best coordinate of decoded dates for fields, or None."""
+    dims = {dim for name in names for dim in ds[name].dims}
+    if "valid_time" in ds.coords and ds["valid_time"].ndim == 2 and set(ds["valid_time"].dims) <= dims:
         return "valid_time"
-    names = [
+    found = [
         str(name)
         for name in ds.variables
-        if ds[name].ndim <= 1
-        and (str(name).lower() in TIME_NAMES or ds[name].attrs.get("standard_name") == "time" or _axis_t(ds, name))
-        and is_time(ds[name])
+        if ds[name].ndim <= 1 and name not in names and is_time(ds[name]) and _may_be_time(ds[name], dims)
     ]
-    # A dimension before a scalar; a well-known name before an unusual one.
-    rank = {name: place for place, name in enumerate(TIME_NAMES)}
-    names.sort(key=lambda name: (ds[name].ndim == 0, rank.get(name.lower(), len(rank)), name))
-    if names:
-        return names[0]
-    plain = [str(dim) for dim in ds.dims if str(dim).lower() in TIME_NAMES[:5]]
-    if plain:
-        units = ds[plain[0]].attrs.get("units") if plain[0] in ds.variables else None
-        raise SourceError(
-            f"{where}: the time axis {plain[0]!r} could not be read as dates (units {units!r}). Expected CF units "
-            "such as 'hours since 2000-01-01'. Set them with `cdo setreftime` or `ncatted`, or in xarray, and pass the "
-            "Dataset."
-        )
-    return None
+    found.sort(key=lambda name: _time_rank(ds[name]))
+    return found[0] if found else None
+
+
+def _may_be_time(coord: xr.DataArray, dims: set[Any]) -> bool:
+    """Whether decoded times may be those of fields: on one of their dimensions, or a scalar that is known as time."""
+    if coord.ndim:
+        return coord.dims[0] in dims
+    return str(coord.name).lower() in TIME_NAMES or _says_time(coord)
+
+
+def _time_rank(coord: xr.DataArray) -> tuple[bool, bool, int, bool, str]:
+    """Order candidates: a dimension before a scalar, times before start times, a well-known name before an unusual one."""
+    name = str(coord.name)
+    place = TIME_NAMES.index(name.lower()) if name.lower() in TIME_NAMES else len(TIME_NAMES)
+    start = coord.attrs.get("standard_name") == "forecast_reference_time"
+    return coord.ndim == 0, start, place, not _says_time(coord) and name not in coord.dims, name
+
+
+def undated_times(ds: xr.Dataset, names: Sequence[str]) -> list[str]:
+    """Name the dimensions of fields that are meant as time by their name or attributes, but hold no dates."""
+    dims = dict.fromkeys(str(dim) for name in names for dim in ds[name].dims)
+    known = [dim for dim in dims if dim.lower() in TIME_NAMES[:6] or re.search(r"(^|_)time\d*$", dim, re.IGNORECASE)]
+    known += [dim for dim in dims if dim not in known and dim in ds.variables and _says_time(ds[dim])]
+    dated = {ds[name].dims[0] for name in ds.variables if ds[name].ndim == 1 and is_time(ds[name])}
+    leads = {str(name) for name in ds.variables if ds[name].attrs.get("standard_name") == "forecast_period"}
+    return [dim for dim in known if dim not in dated and dim not in leads and not LEAD.fullmatch(dim)]
+
+
+def _says_time(coord: xr.DataArray) -> bool:
+    return coord.attrs.get("standard_name") == "time" or coord.attrs.get("axis") == "T"
+
+
+def with_given_times(ds: xr.Dataset, start: str | None, step: str | None, where: str) -> xr.Dataset:
+    """Set the times of fields whose time axis holds no dates to those that the user gives."""
+    fields = [str(name) for name in ds.data_vars if ds[name].ndim > 2]
+    undated = undated_times(ds, fields) if start and step else []
+    if not undated:
+        return ds
+    dim = undated[0]
+    return ds.assign_coords({dim: (dim, given_times(where, ds.sizes[dim], str(start), str(step)), {"axis": "T"})})
+
+
+def group_by_time(ds: xr.Dataset, names: Sequence[str]) -> list[list[str]]:
+    """Group fields by their times, for files with several time axes; fields without any go with the first."""
+    groups: dict[str, list[str]] = {}
+    static = []
+    for name in names:
+        time = _dated(ds, [name])
+        if time is None or not ds[time].ndim or not set(ds[time].dims) <= set(ds[name].dims):
+            static.append(name)
+        else:
+            groups.setdefault(time, []).append(name)
+    if not groups:
+        return [static]
+    first, *others = groups.values()
+    return [[name for name in names if name in first or name in static], *others]
+
+
+def interval_note(ds: xr.Dataset, time: str) -> str | None:
+    """Say that times are the ends of the intervals that the fields describe, where the file's bounds show it."""
+    bounds = ds[time].attrs.get("bounds", ds[time].encoding.get("bounds"))
+    if bounds not in ds.variables or ds[time].ndim != 1:
+        return None
+    edges = ds[bounds]
+    if edges.dims[:1] != ds[time].dims or edges.shape[1:] != (2,) or not is_time(edges):
+        return None
+    low, high = edges.values.T
+    stamps = ds[time].values
+    if not stamps.size or not ((stamps == high) & (low < high)).all():
+        return None
+    first = " to ".join(describe_time(value) for value in (low[0], high[0]))
+    return f"times are the ends of the intervals that the fields describe ({bounds}; the first is {first})"
 
 
 def in_blocks(ds: xr.Dataset, time: str | None) -> xr.Dataset:
@@ -65,17 +141,20 @@ def in_blocks(ds: xr.Dataset, time: str | None) -> xr.Dataset:
         ds: as opened.
         time: the time coordinate, or None.
     """
-    dim = str(ds[time].dims[0]) if time is not None and ds[time].ndim == 1 else None
+    dims = [] if time is None else [str(dim) for dim in ds[time].dims]
     lazy = {str(name): ds[name] for name in ds.data_vars if ds[name].chunks is None}
     if not lazy:
         return ds
     token = uuid.uuid4().hex  # else dask would read the data to name them
     sizes = {}
-    if dim is not None:
-        biggest = max((var.size for var in lazy.values() if dim in var.dims), default=1)
+    remaining = BLOCK_VALUES
+    if dims:
+        along = [var for var in lazy.values() if set(dims) <= set(var.dims)]
+        remaining //= max((var.size // max(1, math.prod(ds.sizes[d] for d in dims)) for var in along), default=1) or 1
+    for dim in reversed(dims):
         stored = max((v.encoding.get("preferred_chunks", {}).get(dim, 1) for v in lazy.values()), default=1)
-        count = max(1, BLOCK_VALUES * ds.sizes[dim] // biggest)
-        sizes[dim] = max(stored, count // stored * stored)
+        sizes[dim] = max(stored, max(1, remaining) // stored * stored)
+        remaining //= ds.sizes[dim] or 1
     chunked = {}
     for name, var in lazy.items():
         own = {key: size for key, size in sizes.items() if key in var.dims}
@@ -92,10 +171,9 @@ def with_valid_time(ds: xr.Dataset, time: str | None, where: str) -> tuple[xr.Da
     if time is None:
         return ds, None
     original = time
-    if time == "valid_time" and "step" in ds.coords:
+    if time == "valid_time" and "time" in ds.coords and ds["time"].dims == ds["valid_time"].dims:
         # With a lead time of zero, start and validity agree and the source's dimension name stays true.
-        same = ds["valid_time"].dims == ds["time"].dims and bool((ds["valid_time"] == ds["time"]).all())
-        original = "time" if same else "valid_time"
+        original = "time" if bool((ds["valid_time"] == ds["time"]).all()) else "valid_time"
     ds, values = _split_off_times(ds, time)
     missing = int(pd.isnull(values).sum())
     if missing:
@@ -104,6 +182,7 @@ def with_valid_time(ds: xr.Dataset, time: str | None, where: str) -> tuple[xr.Da
         )
     if values.dtype.kind == "M":
         values = values.astype("datetime64[ns]")
+    values = rounded(values)
     order = np.argsort(values, kind="stable")
     if (order != np.arange(order.size)).any():
         values = values[order]
@@ -146,7 +225,8 @@ def describe_time(value: Any) -> str:
 def with_realization(ds: xr.Dataset) -> tuple[xr.Dataset, str | None]:
     """Name an ensemble dimension `realization`; give also its name in the source."""
     for dim in ds.dims:
-        if str(dim).lower() in _REALIZATION_NAMES and ds.sizes[dim] > 1:
+        named = dim in ds.coords and ds[dim].attrs.get("standard_name") == "realization"
+        if (named or str(dim).lower() in _REALIZATION_NAMES) and ds.sizes[dim] > 1:
             return ds if dim == "realization" else ds.rename({dim: "realization"}), str(dim)
     return ds, None
 
@@ -210,12 +290,3 @@ def _position(labels: np.ndarray, wanted: Any, key: str, where: str) -> int:
         close = sorted(labels.tolist(), key=lambda label: abs(label - wanted))[:5]
         raise SourceError(f"{text} Nearest: {', '.join(f'{label:g}' for label in close)}.")
     raise SourceError(f"{text}{nearest(str(wanted), [str(label) for label in labels[:50]])}")
-
-
-def _axis_t(ds: xr.Dataset, name: Any) -> bool:
-    return bool(ds[name].attrs.get("axis") == "T")
-
-
-def _first_label(coord: xr.DataArray) -> str:
-    value = coord.values.ravel()[0]
-    return f"{value / np.timedelta64(1, 'h'):g}" if coord.dtype.kind == "m" else f"{value:g}"

@@ -114,11 +114,20 @@ def test_train_prepares_its_own_store(subgrid, folder: Path, monkeypatch: pytest
 def test_an_unusable_source(subgrid, tmp_path: Path, weather: xr.Dataset) -> None:  # type: ignore[no-untyped-def]
     weather[["t2m"]].where(weather.t2m > 280).to_netcdf(tmp_path / "holes.nc")
     found = subgrid("check", tmp_path / "holes.nc")
-    assert (found.code, found.out.splitlines()[-1]) == (1, "These files cannot be used as they are.")
+    assert (found.code, found.out.splitlines()[-1]) == (2, "These files cannot be used as they are.")
     absent = subgrid("check", tmp_path / "nothing.nc")
-    assert (absent.code, absent.out.splitlines()[-1]) == (1, "These files cannot be used as they are.")
+    assert (absent.code, absent.out.splitlines()[-1]) == (2, "These files cannot be used as they are.")
     assert "does not exist" in absent.out and "[" not in absent.out
     assert absent.out.count("nothing.nc") == 1
+
+
+def test_exit_codes_of_check(subgrid, tmp_path: Path, weather: xr.Dataset) -> None:  # type: ignore[no-untyped-def]
+    weather[["t2m"]].to_netcdf(tmp_path / "whole.nc")
+    weather[["t2m"]].isel(time=slice(5)).to_netcdf(tmp_path / "short.nc")
+    assert [subgrid("check", tmp_path / name).code for name in ("whole.nc", "short.nc")] == [0, 1]
+    assert subgrid("check", tmp_path / "short.nc").out.splitlines()[-1] == (
+        "These files can be used for training, with the warnings above."
+    )
 
 
 def test_a_problem_of_several_variables_is_told_once(subgrid, tmp_path: Path, weather: xr.Dataset) -> None:  # type: ignore[no-untyped-def]

@@ -271,23 +271,22 @@ def test_a_store_is_replaced_only_by_a_complete_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("time", "value", "span", "first"),
+    ("time", "value", "text"),
     [
-        (2, np.nan, "2020-01-01T00:00 to 2020-01-04T00:00", "2020-01-03T00:00"),
-        (30, np.inf, "2020-01-29T00:00 to 2020-02-01T00:00", "2020-01-31T00:00"),
+        (
+            2,
+            np.nan,
+            "2 of 256 values read so far are missing (0.78 %; not the same at every time), first at 2020-01-03T00:00.",
+        ),
+        (30, np.inf, "2 of 2048 values read so far are infinite, first at 2020-01-31T00:00."),
     ],
 )
-def test_missing_values_are_refused_and_leave_no_store(
-    tmp_path: Path, time: int, value: float, span: str, first: str
-) -> None:
+def test_missing_values_are_refused_and_leave_no_store(tmp_path: Path, time: int, value: float, text: str) -> None:
     fields = make_fields(40, names=("t2m", "u10"))
     fields["u10"][time, 1:3, 4] = value
     with pytest.raises(SourceError) as caught:
         write(fields, tmp_path / "s.zarr", splits=split_times(fields["valid_time"], {}))
-    assert str(caught.value) == (
-        f"u10: 2 of 256 values from {span} are missing or infinite, first at {first}. Training needs complete fields: "
-        "choose a period or region without gaps, or fill the gaps first (`subgrid check` counts them)."
-    )
+    assert str(caught.value).startswith(f"u10: {text} ")
     assert not (tmp_path / "s.zarr").exists()
     with pytest.raises(RunError):
         open_store(tmp_path / "s.zarr")

@@ -322,8 +322,8 @@ def test_missing_values_are_refused_and_leave_nothing(
     with pytest.raises(SourceError) as error:
         downscale(tiny_run, source, tmp_path / f"fine.{ending}")
     assert str(error.value) == (
-        "u10: 1 of 64 coarse values in this block are missing or infinite. Fill them first, "
-        "for example with xarray's interpolate_na, and mask the result afterwards."
+        "u10: 1 of 128 values read so far is missing (0.78 %; not the same at every time). Complete fields are needed. Fill "
+        "the gaps (`cdo fillmiss2`, `ds.interpolate_na`), or choose a region, period or variable without gaps."
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -60,7 +60,8 @@ def check(
 ) -> None:
     """Check input files for training.
 
-    Prints what the files hold, each problem that was found, and how to fix it. The exit code is 1 if the files cannot be used.
+    Prints what the files hold, each problem that was found, and how to fix it. The exit code is 0 if the files can be used, 1
+    if they can be used but there are warnings, and 2 if they cannot be used.
     """
     from subgrid.data.check import check as run_check
     from subgrid.io.console import tracker
@@ -77,9 +78,9 @@ def check(
         )
     for line in (*found.summary, *found.remarks):
         typer.echo(line)
-    typer.echo("These files can be used for training." if found.usable else "These files cannot be used as they are.")
-    if not found.usable:
-        raise typer.Exit(1)
+    typer.echo(found.verdict)
+    if found.exit_code:
+        raise typer.Exit(found.exit_code)
 
 
 @app.command(epilog="Example: subgrid init era5_2019-*.nc --variables t2m,u10 > my.toml")

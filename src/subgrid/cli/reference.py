@@ -11,10 +11,10 @@ import typer.main
 from subgrid.cli.commands import app
 
 _EXIT_CODES = """\
-Results go to standard output, progress and remarks to standard error. The exit code is 0 for success, 1 if `check` finds
-files that cannot be used or if runs of a study failed, 2 for a mistake in the arguments, the configuration or the data,
-which is explained in one line, and 130 after an interruption. `subgrid --version` prints the version, and
-`subgrid COMMAND --help` the text below.
+Results go to standard output, progress and remarks to standard error. The exit code is 0 for success, 1 if `check` has
+warnings or if runs of a study failed, 2 for a mistake in the arguments, the configuration or the data, which is explained
+in one line, and 130 after an interruption. `subgrid --version` prints the version, and `subgrid COMMAND --help` the text
+below.
 """
 
 

@@ -5,46 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from subgrid.data.describe import common_step, describe_duration, describe_source, is_regular, time_steps
+from subgrid.data.findings import Finding, percent, value_findings
 from subgrid.data.grid import is_periodic, spatial_dims
 from subgrid.data.sources.open_source import open_source, source_notes
 from subgrid.data.sources.times import describe_time
 from subgrid.data.sources.units import stated_units
 from subgrid.data.sources.vectors import vector_components
-from subgrid.data.value_statistics import HUGE, ValueStatistics, variable_blocks
+from subgrid.data.value_statistics import ValueStatistics, variable_blocks
 from subgrid.errors import SubgridError
 from subgrid.io.console import Progress, silent
 
 DEFAULT_PATCH = 64  # cells along each axis
 MIN_TIMES = 30
 _ORDER = ("error", "warning", "note")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One fact about a source that a user should know.
-
-    Attributes:
-        level: "error" prevents training, "warning" spoils it, "note" is good to know.
-        what: the fact, a sentence.
-        where: the variables or the axes; empty where the sentence names the source.
-        fix: what to do about it; empty where the sentence says so.
-    """
-
-    level: Literal["error", "warning", "note"]
-    what: str
-    where: str
-    fix: str
-
-    @property
-    def text(self) -> str:
-        """The fact and where it is, in one line."""
-        return f"{self.where}: {self.what}" if self.where else self.what
 
 
 @dataclass(frozen=True)
@@ -63,7 +42,22 @@ class SourceReport:
     @property
     def usable(self) -> bool:
         """Whether nothing prevents training."""
-        return all(finding.level != "error" for finding in self.findings)
+        return self.exit_code < 2
+
+    @property
+    def exit_code(self) -> int:
+        """0 where the source can be used, 1 where it can be used but there are warnings, 2 where it cannot be used."""
+        levels = {finding.level for finding in self.findings}
+        return 2 if "error" in levels else 1 if "warning" in levels else 0
+
+    @property
+    def verdict(self) -> str:
+        """Whether the source can be used, a sentence."""
+        return (
+            "These files can be used for training.",
+            "These files can be used for training, with the warnings above.",
+            "These files cannot be used as they are.",
+        )[self.exit_code]
 
 
 def check(
@@ -99,7 +93,9 @@ def check(
     findings += [Finding("note", f"{note}.", "", "") for note in source_notes(fields)]
     findings += [*_check_grid(fields, factor), *_check_times(fields), *_check_description(fields)]
     for name, values in statistics.items():
-        findings += [*_check_gaps(name, values), *_check_values(fields[name], values)]
+        times = fields["valid_time"].values if "valid_time" in fields[name].dims else None
+        findings += value_findings(name, values, fields[name].attrs, times)
+        findings += _check_values(fields[name], values)
     findings.sort(key=lambda finding: _ORDER.index(finding.level))
     return SourceReport(describe_source(fields, statistics), _merge_variables(findings))
 
@@ -118,7 +114,7 @@ def _read_values(fields: xr.Dataset, progress: Progress) -> tuple[dict[str, Valu
             what = f"the values could not be read ({type(error).__name__}: {error})."
             fix = "Part of the file is damaged or missing: download it again, or remove it from the list."
             return statistics, [Finding("error", what, name, fix)]
-        statistics[name].add(values, timed)
+        statistics[name].add(values if timed else values[None])
         progress(done, len(blocks))
     return statistics, []
 
@@ -129,48 +125,6 @@ def _merge_variables(findings: Iterable[Finding]) -> list[Finding]:
     for finding in findings:
         names.setdefault(replace(finding, where=""), []).append(finding.where)
     return [replace(finding, where=", ".join(where)) for finding, where in names.items()]
-
-
-def _check_gaps(name: str, values: ValueStatistics) -> Iterator[Finding]:
-    if values.missing:
-        share = _percent(values.missing / values.count)
-        cells = (
-            "the same cells at every time, as under a land mask" if values.fixed_mask else "not the same at every time"
-        )
-        yield Finding(
-            "error",
-            f"{_some(values.missing, values.count)} missing ({share}; {cells}). Training needs complete fields.",
-            name,
-            "Fill the gaps (`cdo fillmiss2`, `ds.interpolate_na`), or choose a region, period or variable without gaps.",
-        )
-    if values.infinite:
-        yield Finding(
-            "error",
-            f"{_some(values.infinite, values.count)} infinite.",
-            name,
-            "Replace them (`ds.where(np.isfinite(ds))`), then fill the gaps. The usual cause is a division by zero.",
-        )
-    if values.huge:
-        yield Finding(
-            "error",
-            f"{_some(values.huge, values.count)} larger than {HUGE:g}: this is a fill value that the file does not declare.",
-            name,
-            "Declare it as _FillValue (`ncatted -a _FillValue,VARIABLE,o,f,1e20`, `cdo setmissval`), then fill the gaps.",
-        )
-    reach = (
-        max(values.high - values.low, 1e-6 * max(abs(values.high), abs(values.low), 1e-30)) if values.regular else 0.0
-    )
-    for value, count in values.suspects.items():
-        if values.regular and values.low - reach <= value <= values.high + reach:
-            continue
-        others = f"all others lie from {values.low:g} to {values.high:g}" if values.regular else "there are no others"
-        yield Finding(
-            "error",
-            f"{_some(count, values.count)} {value:g} while {others}: this is a fill value that the file does not "
-            "declare.",
-            name,
-            f"Declare it as _FillValue (`ncatted -a _FillValue,{name},o,f,{value:g}`), then fill the gaps.",
-        )
 
 
 def _check_values(variable: xr.DataArray, values: ValueStatistics) -> Iterator[Finding]:
@@ -195,7 +149,7 @@ def _check_values(variable: xr.DataArray, values: ValueStatistics) -> Iterator[F
     if scale is not None and values.regular and abs(scale) > 0.01 * values.std > 0.0:
         yield Finding(
             "note",
-            f"the values are packed in steps of {abs(scale):g}, {_percent(abs(scale) / values.std)} of the standard deviation.",
+            f"the values are packed in steps of {abs(scale):g}, {percent(abs(scale) / values.std)} of the standard deviation.",
             name,
             "Use a source of finer precision if small scales matter: packing adds noise to the small scales of spectra.",
         )
@@ -330,11 +284,3 @@ def _check_description(fields: xr.Dataset) -> Iterator[Finding]:
             if label == label
             else "Its labels are missing: remove the variables that have this dimension.",
         )
-
-
-def _some(count: int, total: int) -> str:
-    return f"{count} of {total} values {'is' if count == 1 else 'are'}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %" if share >= 1e-4 else "less than 0.01 %"

@@ -18,9 +18,9 @@ import xarray as xr
 import zarr
 
 from subgrid.data.blocks import as_indexer, read_blocks, time_blocks
+from subgrid.data.findings import ValueCheck
 from subgrid.data.grid import Method, check_nesting, coarsen, is_periodic, spatial_dims
 from subgrid.data.identity import axes_digest, check_chunks, data_difference, fields_digest, store_digest
-from subgrid.data.sources.times import describe_time
 from subgrid.data.splits import SPLITS, Indices
 from subgrid.data.store import FORMAT, partial_folder
 from subgrid.errors import RunError, SourceError
@@ -73,7 +73,7 @@ def write_store(
 
     Raises:
         RunError: if a store with other data at `out` must not be replaced.
-        SourceError: for missing or infinite values.
+        SourceError: for missing and infinite values, and fill values that the source does not declare.
         GridError: if the fine grid does not nest in the grid of `coarse`.
     """
     order = as_indexer(np.sort(np.concatenate([splits[name] for name in SPLITS])))
@@ -113,6 +113,7 @@ def _write_blocks(
     """Write the blocks of times that are missing."""
     axes = axes_digest(fine)
     done = _resume_at(partial, request, axes)
+    fine_check, coarse_check = ValueCheck(), ValueCheck(kind="coarse ")
     num_times, blocks = fine.sizes["valid_time"], list(_blocks(fine))
     missing = [times for times in blocks if times.stop > done]
     for times in blocks[: len(blocks) - len(missing)]:
@@ -121,11 +122,11 @@ def _write_blocks(
         read_blocks(fine, missing), repeat(None) if coarse is None else read_blocks(coarse, missing), strict=False
     )
     for times, (block, small) in zip(missing, pairs, strict=True):
-        block = _finite(block)
+        block = _checked(block, fine_check)
         if small is None:
             small = coarsen(block, request["factor"], request["method"])
         else:
-            small = _finite(small, "coarse ")
+            small = _checked(small, coarse_check)
         if times.start == 0:
             _create_arrays(partial, block, small, num_times)
         _write_block(partial / "hr", block, times.start)
@@ -150,19 +151,12 @@ def _chunks(fields: xr.Dataset) -> dict[str, int]:
     return {"valid_time": min(times, 32), **sizes}
 
 
-def _finite(block: xr.Dataset, kind: str = "") -> xr.Dataset:
-    """Convert a block to float32; raise SourceError for missing or infinite values."""
-    for name, field in block.data_vars.items():
-        bad = ~np.isfinite(field.values)
-        if bad.any():
-            times = [describe_time(t) for t in block["valid_time"].values]
-            first = times[int(np.argmax(bad.reshape(bad.shape[0], -1).any(1)))]
-            raise SourceError(
-                f"{kind}{name}: {bad.sum()} of {bad.size} values from {times[0]} to {times[-1]} are missing or infinite, first "
-                f"at {first}. Training needs complete fields: choose a period or region without gaps, or fill the gaps first "
-                "(`subgrid check` counts them)."
-            )
-    return block.astype(np.float32)
+def _checked(block: xr.Dataset, check: ValueCheck) -> xr.Dataset:
+    """Convert a block to float32; raise SourceError for values that no training can use."""
+    block = block.astype(np.float32)
+    arrays = {name: field.values for name, field in block.data_vars.items()}
+    check.add(arrays, {name: block[name].attrs for name in arrays}, block["valid_time"].values)
+    return block
 
 
 def _create_arrays(partial: Path, hr: xr.Dataset, lr: xr.Dataset, num_times: int) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from subgrid.data.blocks import compute, read_blocks, time_blocks
+from subgrid.data.findings import ValueCheck
 from subgrid.data.grid import spatial_dims
 from subgrid.data.sources.inputs import input_paths
 from subgrid.data.sources.open_source import open_source
@@ -247,6 +248,9 @@ def _blocks(
     """Read block after block: the number of times done, and the arguments of `Comparison.add`."""
     dims = spatial_dims(truth)
     cells = truth.sizes[dims[0]] * truth.sizes[dims[1]] * members
+    sources = {**opened, "reference": truth} | ({} if small is None else {"coarse": small})
+    attrs = {name: {v: field.attrs for v, field in fields.items()} for name, fields in sources.items()}
+    checks = {name: ValueCheck(gaps=True, kind=f"{name}: ") for name in sources}
     blocks = list(time_blocks(truth.sizes[TIME], cells, BLOCK_CELLS))
     of_systems = {name: read_blocks(fields.transpose(TIME, ...), blocks) for name, fields in opened.items()}
     of_input = repeat(None) if small is None else read_blocks(small, blocks)
@@ -254,8 +258,12 @@ def _blocks(
         predictions = {
             name: _values(_with_members(next(fields)), (TIME, MEMBER, *dims)) for name, fields in of_systems.items()
         }
+        true_values = _values(true, (TIME, *dims))
         coarse_values = None if coarse is None else _values(coarse, (TIME, *dims))
-        yield block.stop, (truth[TIME].isel({TIME: block}), predictions, _values(true, (TIME, *dims)), coarse_values)
+        read = {**predictions, "reference": true_values} | ({} if coarse_values is None else {"coarse": coarse_values})
+        for name, values in read.items():
+            checks[name].add(values, attrs[name])
+        yield block.stop, (truth[TIME].isel({TIME: block}), predictions, true_values, coarse_values)
 
 
 def _with_members(fields: xr.Dataset) -> xr.Dataset:

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 from torch import nn
 
+from subgrid.data.findings import ValueCheck
 from subgrid.data.grid import is_periodic, refine_coords, same_axis, spatial_dims
 from subgrid.data.scaling import Field
 from subgrid.data.sources import readers
@@ -19,7 +20,7 @@ from subgrid.data.sources.convert_units import convert_back, convert_units
 from subgrid.data.sources.inputs import input_paths
 from subgrid.data.sources.open_source import open_source, restore_names, source_notes
 from subgrid.data.static import static_fields
-from subgrid.errors import GridError, RunError, SourceError
+from subgrid.errors import GridError, RunError
 from subgrid.inference.check_input import check_range, in_training_units
 from subgrid.inference.conventions import complete_coordinates, describe_output, follow_conventions, training_attrs
 from subgrid.inference.history import history_line
@@ -201,12 +202,13 @@ def _super_resolve_lazily(
     shape = channels.shape
     flat = channels.data.reshape(int(np.prod(shape[:-3], dtype=int)), *shape[-3:]).rechunk((block, *shape[-3:]))
     periodic, done = is_periodic(coarse), 0
+    check, attrs = ValueCheck(), {name: coarse[name].attrs for name in variables}
 
     def apply(lr: Field) -> Field:
         nonlocal done
         if lr.size == 0:
             return lr
-        _check_finite(lr, variables)
+        check.add({name: lr[:, i] for i, name in enumerate(variables)}, attrs)
         with interrupts_allowed():
             sr = super_resolve(generator, run.scaling.scale(lr), static, periodic=periodic)
         done += 1
@@ -222,17 +224,6 @@ def _super_resolve_lazily(
     for i, name in enumerate(variables):
         out[name] = ((*leading, y, x), fine[..., i, :, :], coarse[name].attrs)
     return out.assign_coords(coords)
-
-
-def _check_finite(lr: Field, variables: list[str]) -> None:
-    """Check that no value is missing, because it would spread to all cells whose halo holds it."""
-    for i, name in enumerate(variables):
-        bad = ~np.isfinite(lr[:, i])
-        if bad.any():
-            raise SourceError(
-                f"{name}: {bad.sum()} of {bad.size} coarse values in this block are missing or infinite. Fill them "
-                "first, for example with xarray's interpolate_na, and mask the result afterwards."
-            )
 
 
 def _history(run: Run, coarse: xr.Dataset, weights: str) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -508,3 +511,54 @@ def test_real_winds_become_a_store(tmp_path: Path) -> None:
     assert store.periodic
     assert store.meta["vectors"] == {"u10": "x", "v10": "y"}
     assert store.meta["notes"][0].startswith("181 x 360 cells are not a multiple of factor 4: dropped 1 row(s)")
+
+
+# one writer
+
+
+def test_two_that_start_together_share_one_store(tmp_path: Path) -> None:
+    make_fields(40).to_netcdf(tmp_path / "weather.nc")
+    config = {"data": {"source": str(tmp_path / "weather.nc"), "variables": ["t2m"], "factor": 4}}
+    said: list[str] = []
+    waits, written = threading.Event(), []
+
+    def tell(text: str) -> None:
+        said.append(text)
+        waits.set()
+
+    def second() -> Path:
+        return prepare(config, out=tmp_path / "s.zarr", progress=lambda *at: written.append(at), notify=tell)
+
+    with ThreadPoolExecutor(1) as threads:
+        futures: list[Future[Path]] = []
+
+        def hold(*_: object) -> None:
+            if not futures:
+                futures.append(threads.submit(second))
+                assert waits.wait(60)
+
+        first = prepare(config, out=tmp_path / "s.zarr", progress=hold)
+        assert futures[0].result(60) == first
+    assert len(said) == 1 and said[0].endswith("; waiting for it to finish")
+    assert said[0].startswith(f"{first} is being written by another process ({os.getpid()} on ")
+    assert written == []  # it took the store of the first
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s.zarr", "weather.nc"]
+
+
+@pytest.mark.parametrize("name", ["s.zarr.partial", "s.zarr.old", "s.zarr"])
+def test_no_folder_of_the_users_is_removed(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "chapter1.txt").write_text("years of work")
+    config = {"data": {"variables": ["t2m"], "factor": 4}}
+    for fields in (make_fields(40), make_fields(40, seed=1)):
+        with suppress(RunError):
+            prepare(config, source=fields, out=tmp_path / "s.zarr", overwrite=True)
+    assert (folder / "chapter1.txt").read_text() == "years of work"
+
+
+def test_no_store_takes_the_place_of_its_source(tmp_path: Path) -> None:
+    made = prepare({"data": {"variables": ["t2m"], "factor": 4}}, source=make_fields(40), out=tmp_path / "s.zarr")
+    config = {"data": {"source": str(made / "hr"), "variables": ["t2m"], "factor": 4}}
+    with pytest.raises(RunError, match=r"s\.zarr is what is read \(.*hr\), and would be lost"):
+        prepare(config, out=made, overwrite=True)

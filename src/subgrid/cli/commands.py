@@ -143,7 +143,9 @@ def prepare(
     from subgrid.training.prepare import prepare as run_prepare
 
     with tracker("prepare") as progress:
-        path = run_prepare(config, out=out, overrides=overrides or (), overwrite=overwrite, progress=progress)
+        path = run_prepare(
+            config, out=out, overrides=overrides or (), overwrite=overwrite, progress=progress, notify=_note
+        )
     for line in describe_store(path):
         notify(f"  {line}")
     typer.echo(path)

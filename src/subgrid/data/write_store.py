@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from itertools import repeat
@@ -24,12 +23,14 @@ from subgrid.data.identity import axes_digest, check_chunks, data_difference, fi
 from subgrid.data.splits import SPLITS, Indices
 from subgrid.data.store import FORMAT, partial_folder
 from subgrid.errors import RunError, SourceError
-from subgrid.io.atomic import write_json
+from subgrid.io.atomic import read_json, remove, sync_tree, write_json
 from subgrid.io.console import Progress, silent
+from subgrid.io.exchange import replace_folder
 
 BLOCK_BYTES = 32 * 2**20  # fine fields in memory at once
 CHUNK_CELLS = 256 * 256  # approximate number of cells of one field in a Zarr chunk
 EVERY_CHUNK = {"array.write_empty_chunks": True}  # so that a chunk that is not on disk is a lost one
+_PARTIAL_NAMES = {"zarr.json", "hr", "lr", "static", "blocks.json", "store.json"}
 SPLIT_ATTRS = {
     "long_name": "split of the training store",
     "flag_values": [1, 2, 3],
@@ -84,7 +85,7 @@ def write_store(
     partial = partial_folder(out)
     variables = list(map(str, fields.data_vars))
     request = {**meta, "format": FORMAT, "factor": factor, "method": method, "variables": variables}
-    _write_blocks(partial, fine, coarse, request, progress)
+    _write_blocks(out, fine, coarse, request, progress)
     if static is not None:
         with zarr.config.set(EVERY_CHUNK):
             static.to_zarr(partial / "static", mode="w", zarr_format=3, consolidated=False)
@@ -103,15 +104,32 @@ def _with_split(fields: xr.Dataset, splits: Mapping[str, Indices]) -> xr.Dataset
 
 
 def discard_partial(path: Path) -> None:
-    """Remove what an interrupted preparation of the store at `path` has written."""
-    shutil.rmtree(partial_folder(path), ignore_errors=True)
+    """Remove what an interrupted preparation of the store at `path` has written.
+
+    Raises:
+        RunError: if the folder of that name holds something else.
+    """
+    partial = partial_folder(path)
+    if partial.exists():
+        names = (
+            {file.name for file in partial.iterdir() if not file.name.endswith(".tmp")}
+            if partial.is_dir()
+            else {"a file"}
+        )
+        foreign = sorted(names - _PARTIAL_NAMES)
+        if foreign:
+            raise RunError(
+                f"{partial} is needed for the incomplete store, but is something else (it holds {foreign[0]}); rename it, or "
+                "choose another folder for the store (out, or --out)."
+            )
+        remove(partial)
 
 
 def _write_blocks(
-    partial: Path, fine: xr.Dataset, coarse: xr.Dataset | None, request: dict[str, Any], progress: Progress
+    out: Path, fine: xr.Dataset, coarse: xr.Dataset | None, request: dict[str, Any], progress: Progress
 ) -> None:
     """Write the blocks of times that are missing."""
-    axes = axes_digest(fine)
+    partial, axes = partial_folder(out), axes_digest(fine)
     done = _resume_at(partial, request, axes)
     fine_check, coarse_check = ValueCheck(), ValueCheck(kind="coarse ")
     num_times, blocks = fine.sizes["valid_time"], list(_blocks(fine))
@@ -128,6 +146,7 @@ def _write_blocks(
         else:
             small = _checked(small, coarse_check)
         if times.start == 0:
+            discard_partial(out)
             _create_arrays(partial, block, small, num_times)
         _write_block(partial / "hr", block, times.start)
         _write_block(partial / "lr", small, times.start)
@@ -161,8 +180,6 @@ def _checked(block: xr.Dataset, check: ValueCheck) -> xr.Dataset:
 
 def _create_arrays(partial: Path, hr: xr.Dataset, lr: xr.Dataset, num_times: int) -> None:
     """Create the arrays of the store, empty, from the first block."""
-    if partial.exists():
-        shutil.rmtree(partial)
     zarr.create_group(partial)
     for group, block in (("hr", hr), ("lr", lr)):
         y, x = spatial_dims(block)
@@ -195,6 +212,8 @@ def _write_block(group: Path, block: xr.Dataset, start: int) -> None:
         assert isinstance(array, zarr.Array)
         with zarr.config.set(EVERY_CHUNK):
             array[start : start + field.shape[0]] = field.values
+        for number in range(start // array.chunks[0], -(-(start + field.shape[0]) // array.chunks[0])):
+            sync_tree(group / str(name) / "c" / str(number))  # before the block is recorded as written
 
 
 def _require_same_data(partial: Path, out: Path, document: Mapping[str, Any]) -> None:
@@ -234,14 +253,10 @@ def _describe(partial: Path, fine: xr.Dataset, static: xr.Dataset | None, reques
 
 def _finish(partial: Path, out: Path, document: Mapping[str, Any]) -> Path:
     """Write the JSON document, and rename the folder."""
+    sync_tree(partial)
     write_json(partial / "store.json", document)
     (partial / "blocks.json").unlink(missing_ok=True)
-    old = out.with_name(out.name + ".old")  # a half-removed store could look complete
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        os.replace(out, old)
-    os.replace(partial, out)
-    shutil.rmtree(old, ignore_errors=True)
+    replace_folder(partial, out)
     return out
 
 
@@ -286,8 +301,8 @@ def _period(hr: xr.Dataset, flag: int) -> list[str]:
 def _resume_at(partial: Path, request: Mapping[str, Any], axes: str) -> int:
     """Number of times already written by an interrupted preparation of the same request."""
     try:
-        state = json.loads((partial / "blocks.json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+        state = read_json(partial / "blocks.json", "")
+    except (FileNotFoundError, NotADirectoryError, RunError):
         return 0
     same = state.get("request") == json.loads(json.dumps(request)) and state.get("axes") == axes
     return int(state["done"]) if same else 0

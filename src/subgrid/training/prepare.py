@@ -17,7 +17,9 @@ from subgrid.data.splits import split_times
 from subgrid.data.store import FILES_CHANGED, other_request
 from subgrid.data.write_store import discard_partial, write_store
 from subgrid.errors import ConfigError, RunError
-from subgrid.io.console import Progress, silent
+from subgrid.io.console import Notify, Progress, silent
+from subgrid.io.lock import locked_output
+from subgrid.io.output import refuse_inputs
 
 
 def prepare(
@@ -28,6 +30,7 @@ def prepare(
     overrides: Iterable[str] = (),
     overwrite: bool = False,
     progress: Progress = silent,
+    notify: Notify = silent,
 ) -> Path:
     """Make the training store of a configuration, or return the one that was made before.
 
@@ -40,6 +43,8 @@ def prepare(
         overwrite: replace a store at `out` that was made for another request; runs that were trained on it can then no
             longer be evaluated or resumed.
         progress: called with (times done, times in all).
+        notify: called with a message if another process is preparing this store: the call waits for it, and shares the
+            store if it is that of the same request.
 
     Returns:
         The folder of the store.
@@ -53,23 +58,24 @@ def prepare(
     splits = split_times(pair.fine["valid_time"], periods, gap=settings.gap, season=settings.season)
     request = _request(settings, pair)
     target = Path(out) if out is not None else _default_store(config, request)
-    if target.exists() and _is_usable(target, request, source, overwrite):
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source is not None:  # two open data sets may differ in nothing but their values
-        discard_partial(target)
-    return write_store(
-        pair.fine,
-        target,
-        splits=splits,
-        factor=settings.factor,
-        method=settings.coarsen,
-        coarse=pair.coarse,
-        static=pair.static,
-        meta={**request, "static": pair.static_scale, "vectors": pair.vectors, "notes": pair.notes},
-        replace=overwrite,
-        progress=progress,
-    )
+    refuse_inputs(target, pair.files)
+    with locked_output(target, waiting=notify):
+        if target.exists() and _is_usable(target, request, source, overwrite):
+            return target
+        if source is not None:  # two open data sets may differ in nothing but their values
+            discard_partial(target)
+        return write_store(
+            pair.fine,
+            target,
+            splits=splits,
+            factor=settings.factor,
+            method=settings.coarsen,
+            coarse=pair.coarse,
+            static=pair.static,
+            meta={**request, "static": pair.static_scale, "vectors": pair.vectors, "notes": pair.notes},
+            replace=overwrite,
+            progress=progress,
+        )
 
 
 def _is_usable(target: Path, request: Mapping[str, Any], source: xr.Dataset | None, overwrite: bool) -> bool:

@@ -89,7 +89,7 @@ def train(
             if store is None:
                 target = path.with_name(path.name + ".store.zarr") if source is not None else None
                 report = partial(_preparing, progress)
-                store = prepare(config, out=target, source=source, overrides=overrides, progress=report)
+                store = prepare(config, out=target, source=source, overrides=overrides, progress=report, notify=notify)
                 for line in describe_store(store):
                     notify(line)
             opened = open_store(store)

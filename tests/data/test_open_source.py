@@ -247,9 +247,7 @@ def test_files_of_a_series_are_converted_to_the_units_of_the_first(tmp_path: Pat
     assert fields["t2m"].attrs["units"] == "K"
     expected = open_source(make())["t2m"].values
     np.testing.assert_allclose(fields["t2m"].values, np.concatenate([expected] * 3), rtol=1e-6)
-    assert source_notes(fields) == [
-        "b0.nc: t2m is converted from 'degC' to 'K', the units of a.nc (the first of 2 such files)"
-    ]
+    assert source_notes(fields) == ["2 files (b0.nc .. b1.nc): t2m is converted from 'degC' to 'K', the units of a.nc"]
     silent = make(start="2021-01-01")
     del silent["t2m"].attrs["units"]
     silent.to_netcdf(tmp_path / "silent.nc")

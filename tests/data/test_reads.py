@@ -14,7 +14,10 @@ import xarray as xr
 
 from subgrid.data import write_store
 from subgrid.data.blocks import as_indexer, read_blocks
+from subgrid.data.sources import fields as fields_module
 from subgrid.data.sources import times
+from subgrid.data.sources.open_source import open_source
+from subgrid.errors import SourceError
 from subgrid.evaluation import score_files
 from subgrid.evaluation.score_files import score
 from subgrid.training.prepare import prepare
@@ -120,3 +123,70 @@ def test_positions_of_equal_distance_are_a_slice() -> None:
     assert as_indexer([7]) == slice(7, 8, 1)
     assert as_indexer([]) == slice(0, 0)
     assert isinstance(as_indexer([1, 2, 4]), np.ndarray) and isinstance(as_indexer([2, 1]), np.ndarray)
+
+
+# --- Series of files ---
+
+
+def days(folder: Path, changes: dict[int, Any]) -> xr.Dataset:
+    """Write a file for each of five days, changed where asked for; return what they hold together."""
+    whole = series(3, num_times=20)
+    for day in range(5):
+        fields = whole.isel(time=slice(4 * day, 4 * day + 4))
+        write(changes.get(day, lambda same: same)(fields), folder / f"day{day}.nc")
+    return whole
+
+
+def moved(fields: xr.Dataset) -> xr.Dataset:
+    """On the same grid, but for the rounding of float32."""
+    return fields.assign_coords(latitude=fields["latitude"] + np.float64(1e-6))
+
+
+@pytest.mark.parametrize(
+    ("changes", "kinds"),
+    [
+        ({}, 1),
+        ({1: lambda fields: fields.assign_attrs(history="made again")}, 1),
+        ({2: moved}, 2),
+        ({2: moved, 4: lambda fields: fields.assign(d=fields["a"] * 0)}, 3),
+    ],
+)
+def test_files_that_differ_in_their_times_alone_are_opened_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[int, Any], kinds: int
+) -> None:
+    normalised: list[str] = []
+    original = fields_module.normalise
+    monkeypatch.setattr(
+        fields_module, "normalise", lambda part, *a, **k: normalised.append(part.name) or original(part, *a, **k)
+    )
+    whole = days(tmp_path, changes)
+    opened = open_source(str(tmp_path / "*.nc"), variables=["a", "b", "c"])
+    assert len(normalised) == kinds
+    assert opened.attrs["source"] == "5 files (day0.nc .. day4.nc)"
+    for positions in (slice(None), slice(None, None, -1), slice(3, 17, 5), slice(4, 4), [0, 7, 8, 19]):
+        got, expected = opened.isel(valid_time=positions), whole.isel(time=positions)
+        np.testing.assert_array_equal(got["valid_time"].values, expected["time"].values)
+        np.testing.assert_allclose(got["b"].values, expected["b"].values, atol=6e-4)
+
+
+def test_files_in_another_order_and_overlapping_ones(tmp_path: Path) -> None:
+    whole = days(tmp_path, {})
+    opened = open_source([tmp_path / f"day{day}.nc" for day in (3, 0, 4, 2, 1)])
+    np.testing.assert_allclose(opened["c"].values, whole["c"].values, atol=6e-4)
+    with pytest.raises(SourceError, match="4 of 8 times occur more than once"):
+        open_source([tmp_path / "day1.nc", tmp_path / "day1.nc"])
+
+
+def test_a_damaged_file_of_a_series_is_named(tmp_path: Path) -> None:
+    days(tmp_path, {})
+    with xr.set_options(file_cache_maxsize=1):  # so that the file is opened again
+        opened = open_source(str(tmp_path / "*.nc"))
+    (tmp_path / "day2.nc").write_bytes(b"damaged")
+    with pytest.raises(SourceError, match=r"day2\.nc: a at 2020-01-03T00:00: the values could not be read"):
+        opened["a"].load()
+
+
+def test_a_series_of_files_is_prepared_and_read_once(tmp_path: Path, reads: Counter[tuple[str, str]]) -> None:
+    days(tmp_path, {})
+    prepare(settings(tmp_path / "*.nc"), out=tmp_path / "store.zarr")
+    assert [reads[f"day{day}", "a"] for day in range(5)] == [4 * FIELD] * 5

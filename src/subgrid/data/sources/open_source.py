@@ -15,6 +15,7 @@ import xarray as xr
 from subgrid.data.grid import spatial_dims
 from subgrid.data.sources import fields, readers, times
 from subgrid.data.sources.fields import Part
+from subgrid.data.sources.file_series import join_files
 from subgrid.data.sources.forecasts import with_forecast_times
 from subgrid.data.sources.grib_kinds import require_one_kind
 from subgrid.data.sources.groups import GROUP
@@ -60,7 +61,7 @@ def open_source(
         parts = _open_parts(source, variables, select or {}, start, step, files)
         where = _describe(parts)
         chosen = _select(parts, {key: label for key, label in (select or {}).items() if key != GROUP}, where)
-        ds = _combine_parts(chosen, variables, where)
+        ds = _combine_parts(join_files(chosen), variables, where)
         if variables is not None:
             ds = ds[list(variables)]
         ds = ds.assign_attrs(source=where)

@@ -192,12 +192,17 @@ def as_meant(ds: xr.Dataset, file: str, time: str | None) -> xr.Dataset:
         file: what to call the file in messages.
         time: name of the time coordinate, or None.
     """
+    return ds.assign(meant_variables(ds, file, time))
+
+
+def meant_variables(ds: xr.Dataset, file: str, time: str | None) -> dict[Hashable, xr.Variable]:
+    """The data variables that `as_meant` changes; arguments as there."""
     times, dim = None, None
-    if time is not None and ds[time].ndim == 1:
-        times, dim = ds[time].values, str(ds[time].dims[0])
-    changed = {}
-    for name, field in ds.data_vars.items():
-        variable = field.variable
+    if time is not None and ds.variables[time].ndim == 1:
+        times, dim = ds.variables[time].values, str(ds.variables[time].dims[0])
+    changed: dict[Hashable, xr.Variable] = {}
+    for name in ds.data_vars:
+        variable = ds.variables[name]
         rule = missing_rule(variable)
         if variable.chunks is not None:
             if rule is not None:
@@ -208,7 +213,7 @@ def as_meant(ds: xr.Dataset, file: str, time: str | None) -> xr.Dataset:
         stored = _StoredValues(variable, rule, f"{file}: {name}", axis, times)
         lazy = xr.Variable(variable.dims, indexing.LazilyIndexedArray(stored), variable.attrs, variable.encoding)
         changed[name] = lazy
-    return ds.assign(changed)
+    return changed
 
 
 def _float_type(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -146,20 +146,31 @@ def in_blocks(ds: xr.Dataset, time: str | None) -> xr.Dataset:
     if not lazy:
         return ds
     token = uuid.uuid4().hex  # else dask would read the data to name them
-    sizes = {}
-    remaining = BLOCK_VALUES
-    if dims:
-        along = [var for var in lazy.values() if set(dims) <= set(var.dims)]
-        remaining //= max((var.size // max(1, math.prod(ds.sizes[d] for d in dims)) for var in along), default=1) or 1
-    for dim in reversed(dims):
-        stored = max((v.encoding.get("preferred_chunks", {}).get(dim, 1) for v in lazy.values()), default=1)
-        sizes[dim] = max(stored, max(1, remaining) // stored * stored)
-        remaining //= ds.sizes[dim] or 1
+    sizes = block_sizes(lazy, dims, ds.sizes)
     chunked = {}
     for name, var in lazy.items():
         own = {key: size for key, size in sizes.items() if key in var.dims}
         chunked[name] = var.chunk(own, token=f"{token}-{name}")
     return ds.assign(chunked)
+
+
+def block_sizes(variables: Mapping[Any, Any], dims: Sequence[str], sizes: Mapping[Any, int]) -> dict[str, int]:
+    """Sizes of blocks along times: `BLOCK_VALUES` of the largest variable, in whole chunks of the file.
+
+    Args:
+        variables: by name.
+        dims: the dimensions of the times.
+        sizes: of all dimensions.
+    """
+    remaining, blocks = BLOCK_VALUES, {}
+    if dims:
+        along = [var for var in variables.values() if set(dims) <= set(var.dims)]
+        remaining //= max((var.size // max(1, math.prod(sizes[d] for d in dims)) for var in along), default=1) or 1
+    for dim in reversed(dims):
+        stored = max((v.encoding.get("preferred_chunks", {}).get(dim, 1) for v in variables.values()), default=1)
+        blocks[dim] = max(stored, max(1, remaining) // stored * stored)
+        remaining //= sizes[dim] or 1
+    return blocks
 
 
 def with_valid_time(ds: xr.Dataset, time: str | None, where: str) -> tuple[xr.Dataset, str | None]:

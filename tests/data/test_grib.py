@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +247,8 @@ def test_grids_without_two_axes_are_refused(tmp_path: Path, sample: str, keys: d
         and "Or choose variables of other grids: t2m." in refusal
     )
     assert list(open_source(path, variables=["t2m"]).data_vars) == ["t2m"]
+
+
+def test_fields_can_be_sent_to_other_processes(tmp_path: Path) -> None:
+    ds = open_source(write(tmp_path / "a.grib2", field(full(3))))
+    assert float(pickle.loads(pickle.dumps(ds["t2m"])).max()) == 3.0

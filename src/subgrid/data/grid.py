@@ -103,9 +103,14 @@ def is_periodic(fields: xr.Dataset | xr.DataArray) -> bool:
     _, x = spatial_dims(fields)
     if x not in ANGULAR or fields.sizes[x] < 2:
         return False
-    edges = cell_edges(fields[x].values)
-    step = (edges[-1] - edges[0]) / fields.sizes[x]
-    return bool(abs(edges[-1] - edges[0] - FULL_CIRCLE) < 0.01 * abs(step))
+    return goes_round(fields[x].values)
+
+
+def goes_round(longitudes: npt.ArrayLike) -> bool:
+    """Whether cells with these ascending longitudes (degrees) cover the circle once, to a tenth of a cell."""
+    x = np.asarray(longitudes, dtype=np.float64)
+    spacing = float(np.median(np.diff(x)))
+    return bool(abs(x[-1] - x[0] + spacing - FULL_CIRCLE) <= 0.1 * spacing)
 
 
 def crop_to_multiple(fields: xr.Dataset, factor: int) -> tuple[xr.Dataset, str | None]:

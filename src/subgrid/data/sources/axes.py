@@ -10,23 +10,20 @@ import cf_xarray  # noqa: F401  (adds the .cf accessor)
 import numpy as np
 import xarray as xr
 
-from subgrid.data.grid import HORIZONTAL, spatial_dims
+from subgrid.data.grid import FULL_CIRCLE, HORIZONTAL, goes_round, spatial_dims
+from subgrid.data.sources.curvilinear import NAMES_2D, Places, find_places, reduce_places, refuse_curvilinear
+from subgrid.data.sources.projections import named_projection
 from subgrid.errors import GridError
 
 # Coordinates closer than this share of the grid spacing are the same: float32 files carry such noise.
 TOLERANCE = 1e-3
-_KM_PER_DEGREE = 111.2  # of a great circle
-
 _LENGTHS = {"m", "km", *(prefix + unit for prefix in ("", "kilo") for unit in ("meter", "meters", "metre", "metres"))}
 
 _PROJECTED = 2  # position of the projection coordinates in HORIZONTAL
 
 # In the order of HORIZONTAL, which is that of preference: per axis the names that files without attributes use (lower case).
 _NAMES: tuple[tuple[set[str], set[str]], ...] = (
-    (
-        {"lat", "lats", "latitude", "latitudes", "nav_lat", "xlat", "ylat"},
-        {"lon", "lons", "long", "longitude", "longitudes", "nav_lon", "xlong", "xlon"},
-    ),
+    NAMES_2D,
     ({"rlat", "grid_latitude"}, {"rlon", "grid_longitude"}),
     (
         {"y", "yc", "yt", "nj", "j", "ny", "south_north", "northing", "projection_y_coordinate"},
@@ -48,6 +45,8 @@ class Grid:
         y_ascending, x_descending: orientation in the source.
         west_edge: western edge of the first cell in the source's own longitudes (degrees), None if projected.
         units: units of the projected axes.
+        mapping: JSON of a grid mapping that the axes were found by, None where the file's own holds.
+        note: a sentence for the user, None without one.
     """
 
     y_name: str
@@ -64,6 +63,8 @@ class Grid:
     x_descending: bool
     west_edge: float | None
     units: str
+    mapping: str | None = None
+    note: str | None = None
 
 
 def find_grid(ds: xr.Dataset, wanted: Sequence[str], where: str) -> Grid:
@@ -72,7 +73,8 @@ def find_grid(ds: xr.Dataset, wanted: Sequence[str], where: str) -> Grid:
     Raises:
         GridError: no such axes, or a grid that is curvilinear, unstructured, repeated or not monotonic.
     """
-    y_dim, x_dim, y_coord, x_coord, kind = _find_pair(ds, wanted, where)
+    places, (y_dim, x_dim, y_coord, x_coord, kind) = _find_axes(ds, wanted, where)
+    ds = places.ds
     y_name, x_name = HORIZONTAL[kind]
     # Axes without values count cells; rows keep the file's order, since nothing says where north is.
     y_raw = _values(ds, y_coord, where) if y_coord else np.arange(ds.sizes[y_dim], dtype=float)[::-1]
@@ -96,7 +98,7 @@ def find_grid(ds: xr.Dataset, wanted: Sequence[str], where: str) -> Grid:
     units = str(ds[y_coord].attrs.get("units", "1")) if y_coord else "1"
     return Grid(
         y_name, x_name, y_dim, x_dim, y_coord or y_dim, x_coord or x_dim, y, x, y_order, x_order,
-        y_ascending, x_descending, west_edge, units,
+        y_ascending, x_descending, west_edge, units, places.mapping, places.note,
     )  # fmt: skip
 
 
@@ -141,24 +143,57 @@ class _Axes(NamedTuple):
     kind: int
 
 
-def _find_pair(ds: xr.Dataset, wanted: Sequence[str], where: str) -> _Axes:
-    """Find the pair of axes of the preferred kind that most variables lie on; see `find_grid`."""
-    for kind in range(len(HORIZONTAL)):
-        pair = _best_pair(ds, wanted, kind, where)
-        if pair is not None:
-            if kind == _PROJECTED:
-                _refuse_curvilinear(ds, pair.y_dim, pair.x_dim, pair.y_coord, where)
-            return pair
-    # No axis was recognised, but a curvilinear grid may have unusual names of dimensions.
-    for name in wanted:
-        if ds[name].ndim >= 2:
-            _refuse_curvilinear(ds, str(ds[name].dims[-2]), str(ds[name].dims[-1]), None, where)
+def _find_axes(ds: xr.Dataset, wanted: Sequence[str], where: str) -> tuple[Places, _Axes]:
+    """Find the pair of axes of the preferred kind that most variables lie on, in the data set that has them."""
+    pair = _find_pair(ds, wanted, where)
+    if pair is not None and (pair.kind != _PROJECTED or _in_units_of_length(ds, pair)):
+        return Places(ds), pair
+    names = find_places(ds, wanted)
+    if names is not None:
+        places = reduce_places(ds, wanted)
+        reduced = None if places is None else _find_pair(places.ds, wanted, where)
+        if places is None or reduced is None:
+            refuse_curvilinear(ds, names, where)
+        else:
+            return places, reduced
+    if pair is not None:
+        return Places(ds), pair._replace(kind=_kind_in_degrees(ds, pair, wanted))
     dims = ", ".join(f"{name} ({size})" for name, size in ds.sizes.items()) or "none"
     raise GridError(
         f"{where}: no pair of horizontal axes was found; the dimensions are {dims}. Expected 1-D coordinates named or "
         "described as latitude/longitude, rlat/rlon or y/x. Rename them (`ncrename`, xarray's rename) or set their "
         "attribute axis to 'Y' and 'X'."
     )
+
+
+def _find_pair(ds: xr.Dataset, wanted: Sequence[str], where: str) -> _Axes | None:
+    """Give the axes of the preferred kind that most variables lie on; None without any."""
+    pairs = (_best_pair(ds, wanted, kind, where) for kind in range(len(HORIZONTAL)))
+    return next((pair for pair in pairs if pair is not None), None)
+
+
+def _in_units_of_length(ds: xr.Dataset, pair: _Axes) -> bool:
+    """Whether projected axes are true projection coordinates: in metres or kilometres, or in radians seen from space."""
+    if pair.y_coord is None:
+        return False
+    attrs = ds[pair.y_coord].attrs
+    units = str(attrs.get("units", ""))
+    named = attrs.get("standard_name") == "projection_y_coordinate"
+    return units in _LENGTHS or (named and not units.startswith("degree"))
+
+
+def _kind_in_degrees(ds: xr.Dataset, pair: _Axes, wanted: Sequence[str]) -> int:
+    """Give the kind of axes named y and x: degrees are degrees, rotated where the grid mapping says so."""
+    if pair.y_coord is None or pair.x_coord is None:
+        return pair.kind
+    units = [str(ds[name].attrs.get("units", "")) for name in (pair.y_coord, pair.x_coord)]
+    mapping = (named_projection(ds, list(wanted)) or {}).get("grid_mapping_name")
+    in_degrees = all(unit.startswith("degree") for unit in units) or (
+        mapping == "latitude_longitude" and not any(units)
+    )
+    if not in_degrees:
+        return pair.kind
+    return 1 if mapping == "rotated_latitude_longitude" else 0
 
 
 def _best_pair(ds: xr.Dataset, wanted: Sequence[str], kind: int, where: str) -> _Axes | None:
@@ -198,44 +233,6 @@ def _candidates(ds: xr.Dataset, kind: int, side: int) -> list[tuple[str, str | N
     ]
 
 
-def _refuse_curvilinear(ds: xr.Dataset, y_dim: str, x_dim: str, y_coord: str | None, where: str) -> None:
-    """Raise GridError where latitude is two-dimensional and the axes are not true projection coordinates."""
-    latitude, longitude = (_two_dimensional(ds, side, {y_dim, x_dim}) for side in (0, 1))
-    if latitude is None:
-        return
-    if y_coord is not None:
-        attrs = ds[y_coord].attrs
-        if attrs.get("standard_name") == "projection_y_coordinate" or attrs.get("units") in _LENGTHS:
-            return
-    resolution = _resolution(ds, latitude, longitude)
-    raise GridError(
-        f"{where}: the grid is curvilinear: {latitude!r} runs along both {y_dim!r} and {x_dim!r}, and no 1-D projection "
-        f"coordinates with units are given. Regrid it to a regular grid of the same resolution{resolution} first, e.g. "
-        "`cdo remapbil,GRID in.nc out.nc`, where GRID describes the new grid, or with xESMF in Python."
-    )
-
-
-def _two_dimensional(ds: xr.Dataset, side: int, dims: set[str]) -> str | None:
-    """Name the latitude (side 0) or longitude (side 1) that runs along both dimensions."""
-    names = {str(name) for name in ds.cf.coordinates.get(HORIZONTAL[0][side], [])}
-    names |= {str(name) for name in ds.variables if str(name).lower() in _NAMES[0][side]}
-    return next((name for name in sorted(names) if dims <= set(ds[name].dims)), None)
-
-
-def _resolution(ds: xr.Dataset, latitude: str, longitude: str | None) -> str:
-    """Describe the spacing of a curvilinear grid: the median distance between neighbours, along the finer axis."""
-    if longitude is None or ds[latitude].ndim != 2 or ds[longitude].dims != ds[latitude].dims:
-        return ""
-    lat, lon = (ds[name].values.astype(np.float64) for name in (latitude, longitude))
-    spacings = []
-    for axis in (0, 1):
-        east = (np.diff(lon, axis=axis) + 180.0) % 360.0 - 180.0
-        away = np.hypot(np.diff(lat, axis=axis), east * np.cos(np.deg2rad(np.delete(lat, 0, axis))))
-        spacings.append(float(np.median(away[np.isfinite(away)])) if np.isfinite(away).any() else 0.0)
-    degrees = min(spacings)
-    return f" (about {degrees:.2g} degrees, {degrees * _KM_PER_DEGREE:.2g} km)" if degrees > 0.0 else ""
-
-
 def _values(ds: xr.Dataset, name: str, where: str) -> np.ndarray:
     values = ds[name].values
     if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
@@ -255,33 +252,57 @@ def _normal_x(
     that their centre lies in -180..180. So the same cells have the same longitudes whatever the file's convention.
     """
     degrees = x_name != "projection_x_coordinate"
-    x = np.unwrap(raw, period=360.0) if degrees else raw
+    positions = np.arange(raw.size)
+    if degrees:
+        positions = _from_the_west(raw)
+    x = np.unwrap(raw[positions], period=FULL_CIRCLE) if degrees else raw
     descending = bool(x[-1] < x[0])
     if descending:
-        x = x[::-1]
+        x, positions = x[::-1], positions[::-1]
     _require_monotonic(x, name, where)
     order: slice | np.ndarray = slice(None, None, -1) if descending else slice(None)
+    if (np.abs(np.diff(positions)) > 1).any():
+        order = positions
     if not degrees:
         return x, order, descending, None
     spacing = float(np.median(np.diff(x)))
-    if x[-1] - x[0] > 360.0 - 0.5 * spacing:
-        repeated = int(np.sum(x > x[0] + 360.0 - 0.5 * spacing))
-        what = "column repeats the first" if repeated == 1 else f"{repeated} columns repeat the first ones"
-        raise GridError(
-            f"{where}: longitude {name!r} runs from {x[0]:g} to {x[-1]:g}, more than once round the globe: the last "
-            f"{what}. Drop what is repeated, e.g. `ds.isel({name}=slice(0, {x.size - repeated}))`."
-        )
-    west_edge = float(x[0] - 0.5 * spacing)
-    if abs(x[-1] - x[0] + spacing - 360.0) > 0.1 * spacing:
+    if x[-1] - x[0] > FULL_CIRCLE - 0.5 * spacing:
+        _refuse_repeated(x, spacing, name, where)
+    west_edge = float(raw.min() - 0.5 * spacing) if isinstance(order, np.ndarray) else float(x[0] - 0.5 * spacing)
+    if not goes_round(x):
         turns = np.floor(np.round((0.5 * (x[0] + x[-1]) + 180.0) / 360.0, 6))
-        return x - 360.0 * turns, order, descending, west_edge
+        return x - FULL_CIRCLE * turns, order, descending, west_edge
     slack = TOLERANCE * spacing
     turned = np.mod(x + slack, 360.0) - slack
     start = int(np.argmin(turned))
     if start == 0:
         return turned, order, descending, west_edge
-    positions = np.arange(x.size)[::-1] if descending else np.arange(x.size)
     return np.roll(turned, -start), np.roll(positions, -start), descending, west_edge
+
+
+def _from_the_west(raw: np.ndarray) -> np.ndarray:
+    """Give the positions of longitudes in order along the region; one across the date line may be stored in two pieces."""
+    positions = np.arange(raw.size)
+    jumps = np.abs(np.diff(raw))
+    if raw.size < 3 or (np.diff(np.unwrap(raw, period=FULL_CIRCLE)) > 0).all():
+        return positions
+    rolled = np.roll(positions, -(int(np.argmax(jumps)) + 1))
+    steps = np.diff(np.unwrap(raw[rolled], period=FULL_CIRCLE))
+    one_way = (steps > 0).all() if raw[-1] > raw[0] else (steps < 0).all()
+    return rolled if jumps.max() > 0.5 * FULL_CIRCLE and one_way else positions
+
+
+def _refuse_repeated(x: np.ndarray, spacing: float, name: str, where: str) -> None:
+    """Raise GridError for longitudes that cover more than the whole circle."""
+    over = x[x > x[0] + FULL_CIRCLE - 0.5 * spacing]
+    same = bool(np.abs(over - FULL_CIRCLE - x[: over.size]).max() <= 0.1 * spacing)
+    columns = "the last column" if over.size == 1 else f"the last {over.size} columns"
+    verb = ("repeats" if over.size == 1 else "repeat") if same else ("overlaps" if over.size == 1 else "overlap")
+    first = "the first" if over.size == 1 else "the first ones"
+    raise GridError(
+        f"{where}: longitude {name!r} runs from {x[0]:g} to {x[-1]:g} in steps of {spacing:g}, more than once round the "
+        f"globe: {columns} {verb} {first}. Drop what is repeated, e.g. `ds.isel({name}=slice(0, {x.size - over.size}))`."
+    )
 
 
 def _require_monotonic(values: np.ndarray, name: str, where: str) -> None:

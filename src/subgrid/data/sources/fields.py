@@ -15,6 +15,7 @@ import xarray as xr
 from subgrid.data.grid import spatial_dims
 from subgrid.data.sources import axes, forecasts, stored_values, times
 from subgrid.data.sources.convert_units import convert_units
+from subgrid.data.sources.curvilinear import find_places
 from subgrid.data.sources.decode_times import NOTE, in_one_calendar
 from subgrid.data.sources.grib_cubes import CHOICES
 from subgrid.data.sources.units import stated_units
@@ -50,11 +51,12 @@ def normalise(part: Part, names: Sequence[str], *, strict: bool) -> xr.Dataset:
         GridError: for axes that cannot be used.
     """
     ds = part.ds
+    names = _without_places(ds, names, strict)
     grid = axes.find_grid(ds, names, part.name)
-    mapping = _grid_mapping(ds, names)
+    mapping = grid.mapping or _grid_mapping(ds, names)
     names = _on_grid(part, names, grid, strict)
     time = times.find_time(ds, names, part.name)
-    notes = _time_notes(ds, time)
+    notes = _notes(ds, time, grid)
     ds = ds[[*names, *([time] if time in ds.data_vars else [])]]
     ds = ds.drop_vars([name for name in ds.coords if ds[name].ndim > 1 and name != time])
     time = time if time in ds.variables else None  # static fields of a file that has times too
@@ -86,11 +88,15 @@ def normalise(part: Part, names: Sequence[str], *, strict: bool) -> xr.Dataset:
     return result
 
 
-def _time_notes(ds: xr.Dataset, time: str | None) -> list[str]:
-    """Sentences for the user on how times were read."""
-    if time is None:
-        return []
-    said = (ds[time].attrs.get(NOTE), times.interval_note(ds, time))
+def _without_places(ds: xr.Dataset, names: Sequence[str], strict: bool) -> Sequence[str]:
+    """Leave out two-dimensional latitudes and longitudes that nobody asked for: they are no fields, whatever the file says."""
+    places = () if strict else find_places(ds, names) or ()
+    return [name for name in names if name not in places] or names
+
+
+def _notes(ds: xr.Dataset, time: str | None, grid: axes.Grid) -> list[str]:
+    """Sentences for the user on how the grid and the times were read."""
+    said = [grid.note, *((ds[time].attrs.get(NOTE), times.interval_note(ds, time)) if time is not None else ())]
     return [str(note) for note in said if note]
 
 
@@ -129,6 +135,7 @@ def combine(pieces: Sequence[tuple[Part, xr.Dataset]], where: str) -> xr.Dataset
     described = [json.loads(ds.attrs["subgrid_names"]) for _, ds in pieces]
     dims = {normal: original for entry in reversed(described) for normal, original in entry["dims"].items()}
     result.attrs["subgrid_names"] = json.dumps({**described[0], "dims": dims})
+    notes = [*str(first.attrs.get("subgrid_notes", "")).splitlines(), *notes]
     if notes:
         result.attrs["subgrid_notes"] = "\n".join(notes)
     return result
@@ -212,10 +219,8 @@ def _coords(ds: xr.Dataset, grid: axes.Grid) -> dict[str, xr.Variable]:
         # A cell number is no projection coordinate, and does not claim to be one.
         described = {"standard_name": name} if degrees or unit != "1" else {}
         coords[name] = xr.Variable((name,), values, {**described, "units": unit, "axis": axis})
-    for key, coord in ds.coords.items():
+    for key, coord in ds.drop_vars(set(CHOICES) - {"typeOfLevel"}, errors="ignore").coords.items():
         name = str(key)
-        if name in CHOICES and name != "typeOfLevel":
-            continue
         label = coord.ndim == 1 and coord.dims == (name,) and name not in (grid.y_dim, grid.x_dim)
         if label or (coord.ndim == 0 and coord.dtype.kind in "fiuU"):
             kept = {k: coord.attrs[k] for k in (*_KEPT_ATTRS, "positive", "axis") if k in coord.attrs}

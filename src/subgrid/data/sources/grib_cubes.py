@@ -12,7 +12,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from subgrid.data.sources.grib_grids import GribGrid
-from subgrid.data.sources.grib_messages import LOCK, Message, get, open_field
+from subgrid.data.sources.grib_messages import LOCK, Message, get, import_eccodes, open_field
 
 # Keys by which fields of one name are kept apart, besides their grid and whether they belong to an ensemble.
 APART = ("typeOfLevel", "stepType")
@@ -42,18 +42,17 @@ class _Fields(BackendArray):
     """The fields of one variable, read message by message; (header dimensions, rows, columns), float32."""
 
     def __init__(
-        self, codes: Any, path: Path, table: np.ndarray, messages: Sequence[Message], grids: Mapping[str, GribGrid]
+        self, path: Path, table: np.ndarray, messages: Sequence[Message], grids: Mapping[str, GribGrid]
     ) -> None:
         """Keep where the fields are.
 
         Args:
-            codes: the module ecCodes.
             path: the file.
             table: position in `messages` for each label of the header dimensions, -1 where there is no message.
             messages: of this variable.
             grids: by grid section.
         """
-        self.codes, self.path, self.table, self.messages, self.grids = codes, path, table, messages, grids
+        self.path, self.table, self.messages, self.grids = path, table, messages, grids
         self.shape = (*table.shape, *grids[section(messages[0])].shape)
         self.dtype = np.dtype(np.float32)
 
@@ -76,15 +75,16 @@ class _Fields(BackendArray):
         return np.asarray(field[..., rows, :][..., columns])
 
     def _read_message(self, file: Any, message: Message) -> np.ndarray:
+        codes = import_eccodes(self.path)  # a module cannot be sent to other processes
         with LOCK:
-            handle = open_field(self.codes, self.path, file, message)
+            handle = open_field(codes, self.path, file, message)
             try:
-                self.codes.codes_set(handle, "missingValue", _MISSING)
-                values = self.codes.codes_get_values(handle)
-                if get(self.codes, handle, "bitmapPresent"):
+                codes.codes_set(handle, "missingValue", _MISSING)
+                values = codes.codes_get_values(handle)
+                if get(codes, handle, "bitmapPresent"):
                     values = np.where(values == _MISSING, np.nan, values)
             finally:
-                self.codes.codes_release(handle)
+                codes.codes_release(handle)
         return self.grids[section(message)].arrange(values)
 
 
@@ -116,7 +116,7 @@ def open_cube(
     for position, m in enumerate(messages):
         place = {"number": m.number, "time": m.time, "step": m.step, "valid_time": m.time + m.step, kind: m.level}
         table[tuple(at[dim][place[dim]] for dim in dims)] = position
-    lazy = indexing.LazilyIndexedArray(_Fields(codes, path, table, messages, grids))
+    lazy = indexing.LazilyIndexedArray(_Fields(path, table, messages, grids))
     coords = {**_labels(axes, kind), **_times(messages, axes), **_choices(messages, interval), **grid.coords}
     field = xr.Variable((*dims, *grid.dims), lazy, _attributes(codes, path, first))
     ds = xr.Dataset({first.name: field}, coords=coords)

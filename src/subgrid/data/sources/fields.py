@@ -135,7 +135,6 @@ def combine(pieces: Sequence[tuple[Part, xr.Dataset]], where: str) -> xr.Dataset
     described = [json.loads(ds.attrs["subgrid_names"]) for _, ds in pieces]
     dims = {normal: original for entry in reversed(described) for normal, original in entry["dims"].items()}
     result.attrs["subgrid_names"] = json.dumps({**described[0], "dims": dims})
-    notes = [*str(first.attrs.get("subgrid_notes", "")).splitlines(), *notes]
     if notes:
         result.attrs["subgrid_notes"] = "\n".join(notes)
     return result

@@ -53,7 +53,8 @@ def open_source(
 
     Raises:
         SourceError: what is asked for is not there, or cannot be read or combined.
-        GridError: a grid that is not made of two 1-D axes, or grids that differ between files.
+        GridError: a grid that does not amount to two 1-D axes, in degrees or in a projection that the file names, or
+            grids that differ between files.
     """
     if isinstance(variables, str):
         raise SourceError(f"variables = {variables!r} is one text; give a list of names: [{variables!r}].")

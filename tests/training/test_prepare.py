@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import threading
@@ -317,6 +318,11 @@ def test_a_coarse_source_in_other_units_is_converted(tmp_path: Path, settings: d
     assert (
         describe_store(path)[-1] == "data.coarse_source: t2m is converted from 'degC' to 'K', the units of data.source"
     )
+    meta = json.loads((path / "store.json").read_text())
+    del meta["converted"]  # as in a store of a version that paired the values as they were
+    (path / "store.json").write_text(json.dumps(meta))
+    with pytest.raises(RunError, match="another request: converted was None and is now"):
+        prepare(settings | {"data.coarse_source": "coarse.nc"}, out=path)
     coarse["t2m"].attrs["units"] = "m"
     coarse.to_netcdf(tmp_path / "metres.nc")
     text = "data.coarse_source: t2m is in 'm', data.source in 'K', and the one cannot be converted to the other. "

@@ -19,7 +19,7 @@ from subgrid.data.sources.decode_times import in_one_calendar
 from subgrid.data.sources.open_source import open_source, source_notes
 from subgrid.data.sources.readers import expand, find_paths
 from subgrid.data.sources.times import describe_time
-from subgrid.data.sources.units import stated_units
+from subgrid.data.sources.units import same_units, stated_units
 from subgrid.data.sources.vectors import Component, vector_components
 from subgrid.data.static import static_fields, static_scales
 from subgrid.data.value_range import MAX_DEVIATIONS, deviations, sample_moments
@@ -41,6 +41,7 @@ class Pair:
         vectors: the variables whose sign changes in a mirror: `x`, `y` or `rotation` (see `vector_components`).
         files: the files that were named, in the order fine, coarse, static; without those of an open Dataset.
         notes: sentences on what was left out or converted.
+        converted: the variables whose coarse fields are converted to the units of the fine ones.
     """
 
     fine: xr.Dataset
@@ -50,6 +51,7 @@ class Pair:
     vectors: dict[str, Component]
     files: list[Path]
     notes: list[str]
+    converted: list[str]
 
 
 def open_pair(
@@ -88,11 +90,15 @@ def open_pair(
     opened = partial(_open_series, variables=variables, select=select, start=start, step=step)
     fine, note = crop_to_multiple(opened(source), factor)
     notes = [*source_notes(fine), *([note] if note else [])]
-    coarse = None
+    coarse, converted = None, []
     if coarse_source is not None:
         fine, coarse, note = _common_times(fine, opened(coarse_source))
         notes += [*source_notes(coarse), *([note] if note else [])]
         units = {str(name): field.attrs.get("units") for name, field in fine.data_vars.items()}
+        before = {str(name): field.attrs.get("units") for name, field in coarse.data_vars.items()}
+        converted = [
+            name for name in before if before[name] and units[name] and not same_units(before[name], units[name])
+        ]
         coarse, said = convert_units(_without_other_coords(coarse), units, "data.coarse_source", "data.source")
         notes += said
         _check_unstated(fine, coarse)
@@ -105,6 +111,7 @@ def open_pair(
         vectors=vector_components(fine, vectors),
         files=[path for part in (source, coarse_source, static_source) for path in _files(part)],
         notes=notes,
+        converted=converted,
     )
 
 

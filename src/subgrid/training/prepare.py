@@ -125,8 +125,11 @@ def _request(settings: DataConfig, pair: Pair) -> dict[str, Any]:
     data = settings.model_dump(mode="json")
     if not settings.vectors:  # stores of versions without this setting stay valid
         del data["vectors"]
+    # Versions that did not convert units paired the fields as they were: such a store is another one.
+    converted = {"converted": pair.converted} if pair.converted else {}
     return {
         "data": data,
+        **converted,
         "source_text": str(pair.fine.attrs.get("source", "")),
         "shape": {name: size for name, size in pair.fine.sizes.items() if name != "valid_time"},
         "times": [str(times[0]), str(times[-1]), str(times.size)],

@@ -300,6 +300,36 @@ def test_units_are_written_for_udunits(given: Any, expected: str) -> None:
         assert not cf_units.Unit(expected).is_unknown()
 
 
+def with_bounds(fields: xr.Dataset, calendar: str = "proleptic_gregorian") -> xr.Dataset:
+    """The same with times at the end of the 6 hours that they stand for."""
+    times = xr.date_range("2020-01-01", periods=2, freq="6h", calendar=calendar, use_cftime=calendar == "360_day")
+    bounds = np.stack([times.values - (times.values[1] - times.values[0]), times.values], 1)
+    fields = fields.assign_coords(time=("time", times, {"standard_name": "time", "bounds": "time_bnds"}))
+    fields["time_bnds"] = (("time", "nv"), bounds)
+    for name in ("t2m", "u10"):
+        fields[name].attrs["cell_methods"] = "time: mean"
+    return fields
+
+
+@pytest.mark.parametrize("calendar", ["proleptic_gregorian", "360_day"])
+@pytest.mark.filterwarnings("ignore:Variable time has datetime type")  # of the test's own source
+def test_bounds_of_times_are_kept(tiny_run: Path, tmp_path: Path, calendar: str) -> None:
+    source = with_bounds(on_grid("regular"), calendar)
+    for i in range(2):
+        source.isel(time=[i]).to_netcdf(tmp_path / f"part{i}.nc")
+    source.to_zarr(tmp_path / "whole.zarr", consolidated=False)
+    for given, out in (("part*.nc", "fine.nc"), ("whole.zarr", "fine.zarr")):
+        downscale(tiny_run, tmp_path / given, tmp_path / out).close()
+    files = [tmp_path / "fine.nc", as_netcdf(tmp_path / "fine.zarr")]
+    for path in files:
+        with xr.open_dataset(path) as fine, xr.open_dataset(path, decode_cf=False) as raw:
+            np.testing.assert_array_equal(fine["time_bnds"], source["time_bnds"])
+            assert (raw["time"].attrs["bounds"], raw["time"].attrs["calendar"]) == ("time_bnds", calendar)
+            assert raw["time_bnds"].attrs.items() <= raw["time"].attrs.items()  # none, or the units and the calendar
+            assert fine["t2m"].attrs["cell_methods"] == "time: mean"
+    assert errors(files, tmp_path) == []
+
+
 def test_bounds_are_coordinates_in_memory(tiny_run: Path, tmp_path: Path) -> None:
     fine = downscale(tiny_run, on_grid("regular"))
     assert list(fine.data_vars) == ["t2m", "u10"]

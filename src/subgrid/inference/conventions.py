@@ -13,6 +13,7 @@ import xarray as xr
 
 from subgrid.data.grid import rotated_to_geographic, with_bounds
 from subgrid.data.sources.axes import names_axis
+from subgrid.data.sources.time_bounds import time_encoding
 from subgrid.data.sources.units import udunits
 from subgrid.io.console import Notify
 from subgrid.io.output import bounds_of
@@ -108,6 +109,12 @@ def follow_conventions(fields: xr.Dataset, defaults: Mapping[str, Mapping[str, s
     for name in (*bounds, *(str(name) for name in out.data_vars if not out[name].ndim)):
         # Without this, xarray would give them the scalar coordinates of the fields.
         out[name].encoding = {"_FillValue": None, "coordinates": None}
+    for variable in out.coords.values():
+        if variable.attrs.get("standard_name") == "time" and variable.attrs.get("bounds") in out.coords:
+            edges = out[variable.attrs["bounds"]]
+            shared = time_encoding(variable, edges)
+            variable.encoding |= shared
+            edges.encoding |= shared
     for note in notes:
         notify(note)
     return out

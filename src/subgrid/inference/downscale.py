@@ -19,6 +19,7 @@ from subgrid.data.sources import readers
 from subgrid.data.sources.convert_units import convert_back, convert_units
 from subgrid.data.sources.inputs import input_paths
 from subgrid.data.sources.open_source import open_source, restore_names, source_notes
+from subgrid.data.sources.time_bounds import with_time_bounds
 from subgrid.data.static import static_fields
 from subgrid.errors import GridError, RunError
 from subgrid.inference.check_input import check_range, in_training_units
@@ -108,6 +109,7 @@ def _open_coarse(
 ) -> xr.Dataset:
     """Open the coarse fields, and notify the user of differences from the training grid."""
     coarse = open_source(source, variables=run.variables, select=select).assign_attrs(_own_attrs(source, select))
+    coarse = with_time_bounds(coarse, source, select or {})
     for message in (*source_notes(coarse), *_differences_from_training(run, coarse)):
         notify(message)
     return coarse

@@ -53,9 +53,7 @@ def time_encoding(times: xr.DataArray, bounds: xr.DataArray) -> dict[str, Any]:
     return {"units": units.removesuffix(".000000"), "calendar": calendar}
 
 
-def _parts(
-    source: str | Path | Sequence[str | Path] | xr.Dataset, select: Mapping[str, Any]
-) -> Iterator[xr.Dataset]:
+def _parts(source: str | Path | Sequence[str | Path] | xr.Dataset, select: Mapping[str, Any]) -> Iterator[xr.Dataset]:
     """Open what a source is made of, one after the other."""
     if isinstance(source, xr.Dataset):
         yield source

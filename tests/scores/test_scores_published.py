@@ -61,6 +61,21 @@ def test_each_of_their_peculiarities_shows():
     }
 
 
+def test_batches_in_which_the_truth_is_constant_have_no_range():
+    prediction, truth = fields()
+    truth[:4] = 0.0
+    wet, all_batches = (
+        published_scores(prediction[part], truth[part], batch_times=4, **BOUNDS)
+        for part in (slice(4, None), slice(None))
+    )
+    for name in ("published_psnr", "published_ssim"):
+        assert all_batches[name] == pytest.approx(wet[name], rel=1e-12)
+    assert all_batches["published_rmse"] != wet["published_rmse"]
+    dry = published_scores(0 * truth, 0 * truth, **BOUNDS)
+    assert np.isnan([dry["published_psnr"], dry["published_ssim"]]).all()
+    assert dry["published_rmse"] == dry["published_mae"] == 0
+
+
 def test_what_they_refuse():
     prediction, truth = fields()
     with pytest.raises(GridError, match=r"expected the same \(time, variable, y, x\)"):
@@ -71,8 +86,6 @@ def test_what_they_refuse():
         published_scores(prediction, truth, batch_times=0, **BOUNDS)
     with pytest.raises(SourceError, match=r"maximum minus minimum is .* for 2 variables"):
         published_scores(prediction, truth, minimum=BOUNDS["maximum"], maximum=BOUNDS["minimum"])
-    with pytest.raises(SourceError, match="holds one value only"):
-        published_scores(0 * truth, 0 * truth, **BOUNDS)
     for which in (0, 1):
         pair = [prediction.copy(), truth.copy()]
         pair[which][3, 1, 2, 2] = np.nan

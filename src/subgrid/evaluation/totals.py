@@ -15,7 +15,7 @@ from subgrid.data.scaling import Field
 from subgrid.data.store import Store
 from subgrid.run import Run
 from subgrid.scores.plan import Members, Truth, Variable
-from subgrid.scores.published import BATCH_TIMES, published_scores
+from subgrid.scores.published import BATCH_TIMES, mean_of_batches, published_batches
 from subgrid.scores.registry import ALL, PUBLISHED_SCORES, TRUTH, UNRANKED
 from subgrid.scores.score_table import COLUMNS
 from subgrid.scores.spectra import power_spectrum
@@ -88,6 +88,7 @@ class RunTotals:
         self._run, self._data = run, data
         self._power: dict[tuple[str, str], Any] = {}
         self._published: dict[tuple[str, str], float] = {}
+        self._scored_batches: dict[tuple[str, str], int] = {}
         self._times = self._batches = 0
         self._wavenumber = np.zeros(0)
 
@@ -103,17 +104,23 @@ class RunTotals:
                 self._wavenumber, power = power_spectrum(values[:, i], periodic_x=self._data.periodic)
                 self._power[system, variable] = self._power.get((system, variable), 0.0) + power.sum(0)
             if system != TRUTH:
-                scores = published_scores(run.scaling.scale(values), truth, minimum=low, maximum=high)
-                for name, value in scores.items():
-                    self._published[system, name] = self._published.get((system, name), 0.0) + batches * value
+                rows = published_batches(run.scaling.scale(values), truth, minimum=low, maximum=high)
+                for name, (value, scored) in mean_of_batches(rows).items():
+                    key = system, name
+                    self._published[key] = self._published.get(key, 0.0) + (scored * value if scored else 0.0)
+                    self._scored_batches[key] = self._scored_batches.get(key, 0) + scored
 
     def published(self, systems: Sequence[str]) -> pd.DataFrame:
         """Rows of the published scores, of all variables at once and without intervals."""
         rows = []
         for name, score in PUBLISHED_SCORES.items():
             for system in systems:
-                numbers = (self._published[system, name] / self._batches, np.nan, np.nan)
-                rows.append((system, ALL, name, *numbers, score.units, ALL, UNRANKED, score.convention))
+                scored, convention = self._scored_batches[system, name], score.convention
+                value = self._published[system, name] / scored if scored else np.nan
+                if scored < self._batches:
+                    constant = f"{self._batches - scored} of {self._batches}"
+                    convention += f"; without the {constant} batches in which the truth is one value everywhere"
+                rows.append((system, ALL, name, value, np.nan, np.nan, score.units, ALL, UNRANKED, convention))
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
     def spectra(self) -> xr.Dataset:

@@ -24,6 +24,9 @@ from subgrid.scores.checks import FloatArray, window_sums
 VariableFields = NDArray[Any]  # (time, variable, y, x), as given
 Batch = Float64[np.ndarray, "time variable y x"]
 Spans = Float64[np.ndarray, " variable"]
+Batches = Float64[np.ndarray, "batch 4"]
+
+NAMES = ("published_psnr", "published_ssim", "published_rmse", "published_mae")
 
 BATCH_TIMES = 8
 WINDOW_CELLS = 7
@@ -46,7 +49,8 @@ def published_scores(
     variables. SSIM has uniform windows of 7 x 7 cells inside the field, sample variances, constants ``(0.01 range_b)^2``
     and ``(0.03 range_b)^2``, and is averaged over places and variables. Both are averaged over the batch. RMSE and MAE are
     taken over all times, variables and cells of a batch, of standardised values divided by ``maximum - minimum``.
-    Each score is the mean over batches.
+    Each score is the mean over batches; a batch whose reference holds one value only has no range, and PSNR and SSIM
+    are means over the others.
 
     Args:
         prediction: standardised fields (time, variable, y, x), at least 7 cells along y and x.
@@ -56,18 +60,31 @@ def published_scores(
         batch_times: times per batch; the study used 8 for most of its systems.
 
     Returns:
-        published_psnr (dB, best infinite), published_ssim (best 1), published_rmse and published_mae (best 0; standard
-        deviations per physical unit of each variable).
+        published_psnr (dB, best infinite) and published_ssim (best 1), NaN where no batch has a range; published_rmse and
+        published_mae (best 0; standard deviations per physical unit of each variable).
 
     Raises:
         ConfigError: a batch of less than one time.
         GridError: shapes that do not fit.
-        SourceError: values that are not finite; a variable whose maximum is not above its minimum; a constant batch.
+        SourceError: values that are not finite; a variable whose maximum is not above its minimum.
 
     References:
         The notebooks of the study. PSNR and SSIM as scikit-image computes them by default, after Wang et al. (2004),
         doi:10.1109/TIP.2003.819861.
     """
+    rows = published_batches(prediction, reference, minimum=minimum, maximum=maximum, batch_times=batch_times)
+    return {name: value for name, (value, _) in mean_of_batches(rows).items()}
+
+
+def published_batches(
+    prediction: VariableFields,
+    reference: VariableFields,
+    *,
+    minimum: NDArray[Any],
+    maximum: NDArray[Any],
+    batch_times: int = BATCH_TIMES,
+) -> Batches:
+    """Score each batch as `published_scores` does: PSNR, SSIM, RMSE, MAE, (batch, score); NaN where there is none."""
     predicted, truth = _check(prediction, reference)
     if batch_times < 1:
         raise ConfigError(f"batch_times is {batch_times}; expected 1 or more times in a batch.")
@@ -78,24 +95,28 @@ def published_scores(
             "each: those of the training truth, in physical units."
         )
     starts = range(0, len(truth), batch_times)
-    rows = [_batch(predicted[s : s + batch_times], truth[s : s + batch_times], span) for s in starts]
-    names = ("published_psnr", "published_ssim", "published_rmse", "published_mae")
-    return dict(zip(names, np.mean(rows, axis=0).tolist(), strict=True))
+    return np.array([_batch(predicted[s : s + batch_times], truth[s : s + batch_times], span) for s in starts])
+
+
+def mean_of_batches(rows: Batches) -> dict[str, tuple[float, int]]:
+    """Average each score over the batches that have one; give also their number."""
+    means = {}
+    for name, values in zip(NAMES, rows.T, strict=True):
+        known = values[~np.isnan(values)]
+        means[name] = (float(np.mean(known)) if known.size else float("nan"), known.size)
+    return means
 
 
 def _batch(prediction: Batch, reference: Batch, span: Spans) -> tuple[float, float, float, float]:
     """PSNR, SSIM, RMSE, MAE of one batch."""
     peak = max(prediction.max(), reference.max()) - min(prediction.min(), reference.min())
-    if peak == 0:
-        raise SourceError(
-            "a batch of prediction and reference holds one value only, and has no data range of its own; expected fields "
-            "that vary. Leave the published scores out for constant variables."
-        )
     mse = ((prediction - reference) ** 2).mean(axis=(1, 2, 3))
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         psnr = 10.0 * np.log10(peak**2 / mse)
     scaled = (prediction - reference) / span[:, None, None]
     rmse, mae = np.sqrt(np.mean(scaled**2)), np.mean(np.abs(scaled))
+    if reference.min() == reference.max():  # of all systems, so that their means are over the same batches
+        return float("nan"), float("nan"), float(rmse), float(mae)
     return float(psnr.mean()), _uniform_ssim(prediction, reference, float(peak)), float(rmse), float(mae)
 
 

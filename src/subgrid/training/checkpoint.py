@@ -19,6 +19,7 @@ from subgrid.pretrained import load_pretrained
 from subgrid.run import Run
 
 STATE_FILE = "state.safetensors"
+ROUNDING = 1e-6  # standardised RMSE that float32 fields which agree may have
 PLAIN_FIELDS = ("step", "elapsed", "stage", "stage_start", "best", "rows")
 
 
@@ -57,11 +58,23 @@ class TrainingState:
 
     @property
     def content_rmse_ratio(self) -> float | None:
-        """Validation RMSE at the end of the content stage over that of bilinear interpolation; None before its end."""
+        """Validation RMSE at the end of the content stage over that of bilinear interpolation.
+
+        None before its end, and where bilinear interpolation has no error.
+        """
         content = [row for row in self.rows if row["stage"] == "content"]
         if not content or self.stage == "content":
             return None
-        return float(content[-1]["valid_rmse"] / content[-1]["valid_rmse_bilinear"])
+        return rmse_ratio(content[-1])
+
+
+def rmse_ratio(row: Mapping[str, Any]) -> float | None:
+    """Validation RMSE over that of bilinear interpolation, of one row of the history.
+
+    None where the error of bilinear interpolation is rounding (standardised units), as in a validation period without rain.
+    """
+    bilinear = row["valid_rmse_bilinear"]
+    return float(row["valid_rmse"] / bilinear) if bilinear > ROUNDING else None
 
 
 def new_training_state(

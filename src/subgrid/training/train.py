@@ -36,6 +36,7 @@ from subgrid.training.checkpoint import (
     has_checkpoint,
     load_checkpoint,
     new_training_state,
+    rmse_ratio,
     save_checkpoint,
     update_average,
 )
@@ -202,9 +203,10 @@ def _latest_scores(state: TrainingState) -> str:
     if "valid_rmse" not in row:
         distance, training = (row[f"valid_log_spectral_distance{suffix}"] for suffix in ("", "_train"))
         return f"{state.stage}: log spectral distance {distance:.2f} dB (training fields {training:.2f} dB)"
-    relative = row["valid_rmse"] / row["valid_rmse_bilinear"]
+    relative = rmse_ratio(row)
+    error = "bilinear has no error" if relative is None else f"RMSE {relative:.3f} times bilinear"
     warning = f" (content stage ended at {ratio:.3f})" if ratio is not None and ratio > 1 else ""
-    return f"{state.stage}: valid PSNR {row['valid_psnr']:.2f} dB, RMSE {relative:.3f} times bilinear{warning}"
+    return f"{state.stage}: valid PSNR {row['valid_psnr']:.2f} dB, {error}{warning}"
 
 
 def _notes(run: Run, state: TrainingState, objectives: Mapping[str, Objective], patch: tuple[int, int]) -> list[str]:

@@ -306,6 +306,25 @@ def test_a_coarse_source_is_paired_on_shared_times(tmp_path: Path, settings: dic
     assert open_store(prepare(settings | {"data.coarse_source": "all.nc"})).meta["notes"] == []
 
 
+def test_a_coarse_source_has_labels_of_its_own(tmp_path: Path, settings: dict[str, Any]) -> None:
+    coarse = coarsen(make_fields(12, seed=9), 2)
+    levels = xr.concat([coarse, coarse + 10.0], xr.DataArray([85000.0, 50000.0], dims="plev", name="plev"))
+    levels.to_netcdf(tmp_path / "coarse.nc")
+    with pytest.raises(ConfigError, match="coarse_select: there is no coarse_source"):
+        prepare(settings, overrides=["data.coarse_select.plev=50000"])
+    settings |= {"data.coarse_source": "coarse.nc"}
+    with pytest.raises(
+        ConfigError, match=r"plev with 2 values; training takes one. Choose it: coarse_select = \{ plev = 85000"
+    ):
+        prepare(settings)
+    store = open_store(prepare(settings, overrides=["data.coarse_select.plev=50000"]))
+    np.testing.assert_array_equal(store.lr["t2m"].values, (coarse["t2m"] + 10.0).values)
+    coarse.to_netcdf(tmp_path / "one.nc")
+    settings |= {"data.source": "coarse.nc", "data.coarse_source": "one.nc", "data.factor": 2}
+    with pytest.raises(SourceError, match=r"data.coarse_source: one.nc: select names 'plev'.* by data.coarse_select"):
+        prepare(settings, overrides=["data.select.plev=50000"])
+
+
 def test_a_coarse_source_in_other_units_is_converted(tmp_path: Path, settings: dict[str, Any]) -> None:
     coarse = coarsen(make_fields(12), 2)
     expected = coarse["t2m"].values

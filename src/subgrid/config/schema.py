@@ -64,6 +64,9 @@ class DataConfig(_Strict):
     """Coarse fields from a source of their own, such as a coarser model, in place of coarsened fine fields. Given as
     `source` is; it must hold the same variables on a grid that the fine grid nests in. Times that only one of the two
     sources holds are left out. Values in other units are converted to those of `source`."""
+    coarse_select: dict[str, str | int | float] | None = None
+    """The labels for `coarse_source`, such as { plev = 85000 }, where its dimensions are not those of `source`; {} selects
+    nothing. Default: those of `select`."""
     train: tuple[str, str] | None = None
     """First and last time of the training period, both included, such as ["2018-09-14", "2018-10-10"]; a date without a
     time of day covers the whole day. Without any periods, the first 70 % of the times train, the next 15 % validate,
@@ -98,6 +101,12 @@ class DataConfig(_Strict):
     climatologies whose time axis has units such as `days`. Dates that a file holds are kept."""
     step: str | None = None
     """Time between fields, such as `1h` or `1 month`. Required with `start`."""
+
+    @model_validator(mode="after")
+    def _coarse_source_to_select_from(self) -> DataConfig:
+        if self.coarse_select is not None and self.coarse_source is None:
+            raise ValueError("coarse_select: there is no coarse_source. Name one, or use select for the source.")
+        return self
 
     @model_validator(mode="after")
     def _known_vectors(self) -> DataConfig:

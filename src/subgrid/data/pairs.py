@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from subgrid.data.sources.units import same_units, stated_units
 from subgrid.data.sources.vectors import Component, vector_components
 from subgrid.data.static import static_fields, static_scales
 from subgrid.data.value_range import MAX_DEVIATIONS, deviations, sample_moments
-from subgrid.errors import ConfigError
+from subgrid.errors import ConfigError, SourceError
 
 Source = str | list[str] | xr.Dataset
 """A path or glob, a list of them, or an open Dataset."""
@@ -63,6 +63,7 @@ def open_pair(
     start: str | None = None,
     step: str | None = None,
     coarse_source: Source | None = None,
+    coarse_select: Mapping[str, Any] | None = None,
     static: Sequence[str] = (),
     static_source: Source | None = None,
     vectors: Mapping[str, str] | None = None,
@@ -77,6 +78,7 @@ def open_pair(
         start: time of the first field, for files that hold no dates, such as .npy.
         step: time between their fields, such as "1h" or "1 month".
         coarse_source: coarse fields of their own; None where the fine fields will be coarsened.
+        coarse_select: labels for `coarse_source`; those of `select` if None.
         static: names of static fields, computed from the grid or read from `static_source`.
         static_source: where static fields are read.
         vectors: kinds of variables that names and units do not settle (see `vector_components`).
@@ -87,12 +89,12 @@ def open_pair(
     Raises:
         SubgridError: for sources that cannot be opened or do not fit together.
     """
-    opened = partial(_open_series, variables=variables, select=select, start=start, step=step)
-    fine, note = crop_to_multiple(opened(source), factor)
+    opened = partial(_open_series, variables=variables, start=start, step=step)
+    fine, note = crop_to_multiple(opened(source, select=select), factor)
     notes = [*source_notes(fine), *([note] if note else [])]
     coarse, converted = None, []
     if coarse_source is not None:
-        fine, coarse, note = _common_times(fine, opened(coarse_source))
+        fine, coarse, note = _common_times(fine, _open_coarse(opened, coarse_source, select, coarse_select))
         notes += [*source_notes(coarse), *([note] if note else [])]
         units = {str(name): field.attrs.get("units") for name, field in fine.data_vars.items()}
         before = {str(name): field.attrs.get("units") for name, field in coarse.data_vars.items()}
@@ -115,8 +117,8 @@ def open_pair(
     )
 
 
-def _open_series(source: Source, *, variables: Sequence[str], **options: Any) -> xr.Dataset:
-    """Open fields (valid_time, y, x).
+def _open_series(source: Source, *, variables: Sequence[str], setting: str = "select", **options: Any) -> xr.Dataset:
+    """Open fields (valid_time, y, x); messages name the setting that selects labels.
 
     Raises:
         ConfigError: for a variable with a further dimension, or without times.
@@ -127,7 +129,7 @@ def _open_series(source: Source, *, variables: Sequence[str], **options: Any) ->
         if extra:
             raise ConfigError(
                 f"data.variables: {name} has the dimension {extra[0]} with {field.sizes[extra[0]]} values; training takes one. "
-                f"Choose it: select = {{ {extra[0]} = {field[extra[0]].values[0]} }} under [data]."
+                f"Choose it: {setting} = {{ {extra[0]} = {field[extra[0]].values[0]} }} under [data]."
             )
         if "valid_time" not in field.dims:
             raise ConfigError(
@@ -154,6 +156,24 @@ def _check_unstated(fine: xr.Dataset, coarse: xr.Dataset) -> None:
                 f"{ours.std:.4g}); at most {MAX_DEVIATIONS:g} are accepted where a source states no units. Set the units "
                 "attribute of both, and the values are converted."
             )
+
+
+def _open_coarse(
+    opened: Callable[..., xr.Dataset],
+    source: Source,
+    select: Mapping[str, Any] | None,
+    coarse_select: Mapping[str, Any] | None,
+) -> xr.Dataset:
+    """Open the coarse fields with labels of their own, or with those of both sources."""
+    try:
+        return opened(source, select=select if coarse_select is None else coarse_select, setting="coarse_select")
+    except SourceError as error:
+        if coarse_select is None and ": select " in str(error):
+            raise SourceError(
+                f"data.coarse_source: {error} `select` applies to both sources; give this one labels of its own by "
+                "data.coarse_select ({} for none)."
+            ) from error
+        raise
 
 
 def _common_times(fine: xr.Dataset, coarse: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset, str | None]:

@@ -113,6 +113,7 @@ def _open(settings: DataConfig, source: xr.Dataset | None) -> Pair:
         start=settings.start,
         step=settings.step,
         coarse_source=settings.coarse_source,
+        coarse_select=settings.coarse_select,
         static=settings.static,
         static_source=settings.static_source,
         vectors=settings.vectors,
@@ -123,8 +124,8 @@ def _request(settings: DataConfig, pair: Pair) -> dict[str, Any]:
     """What identifies a store: the settings, the source with its grid and times, and the state of each file."""
     times = pair.fine["valid_time"].values
     data = settings.model_dump(mode="json")
-    if not settings.vectors:  # stores of versions without this setting stay valid
-        del data["vectors"]
+    new = {"vectors": {}, "coarse_select": None}  # stores of versions without these settings stay valid
+    data = {key: value for key, value in data.items() if key not in new or value != new[key]}
     # Versions that did not convert units paired the fields as they were: such a store is another one.
     converted = {"converted": pair.converted} if pair.converted else {}
     return {

@@ -124,7 +124,7 @@ def _request(settings: DataConfig, pair: Pair) -> dict[str, Any]:
     """What identifies a store: the settings, the source with its grid and times, and the state of each file."""
     times = pair.fine["valid_time"].values
     data = settings.model_dump(mode="json")
-    new = {"vectors": {}, "coarse_select": None}  # stores of versions without these settings stay valid
+    new: dict[str, Any] = {"vectors": {}, "coarse_select": None}  # stores of versions without these settings stay valid
     data = {key: value for key, value in data.items() if key not in new or value != new[key]}
     # Versions that did not convert units paired the fields as they were: such a store is another one.
     converted = {"converted": pair.converted} if pair.converted else {}

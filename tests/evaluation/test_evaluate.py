@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +21,12 @@ from subgrid.data.store import open_store
 from subgrid.errors import RunError
 from subgrid.evaluation import evaluate as evaluate_module
 from subgrid.evaluation.evaluate import evaluate
+from subgrid.evaluation.results import run_results
 from subgrid.networks import load_generator
+from subgrid.reporting import report
 from subgrid.run import load_run
 from subgrid.scores import SCORES
-from tiny import PUBLISHED, round_fields, train_tiny
+from tiny import PUBLISHED, Cut, round_fields, train_tiny
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -221,3 +225,52 @@ def test_periodic_baselines_see_across_the_seam(tmp_path: Path) -> None:
         error = (samples.t2m.sel(system="bilinear") - samples.t2m.sel(system="truth")) ** 2
         by_column = error.mean(("valid_time", "latitude")).values.reshape(-1, 4).mean(1)
         assert by_column[[0, -1]].max() < 3 * np.median(by_column)
+
+
+def test_other_weights_have_a_folder_of_their_own(tiny_run: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    (run / "evaluation").mkdir()
+    (run / "evaluation" / "scores.csv").write_text("those of the last weights")
+    evaluate(run, weights="best")
+    assert [path.name for path in (run / "evaluation").iterdir()] == ["scores.csv"]
+    assert (run / "evaluation" / "scores.csv").read_text() == "those of the last weights"
+    about = json.loads((run / "evaluation-best" / "evaluation.json").read_text("utf-8"))
+    assert (about["weights"], about["interpolate"]) == ("best", None)
+    assert evaluate_module.evaluation_folder(run).name == "evaluation"
+    assert evaluate_module.evaluation_folder(run, "last", 0.5).name == "evaluation-interpolate-0.5"
+    page = report([run / "evaluation-best"], tmp_path / "page.html")
+    assert "weights “best”" in page.read_text(encoding="utf-8")
+
+
+def test_a_store_with_other_coarse_fields_is_refused(tiny_run: Path, tiny_store: Path, tmp_path: Path) -> None:
+    store = Path(shutil.copytree(tiny_store, tmp_path / "store.zarr"))
+    meta = json.loads((store / "store.json").read_text("utf-8"))
+    (store / "store.json").write_text(json.dumps(meta | {"digest": "another"}))
+    with pytest.raises(RunError, match="its coarse or static fields, times or scaling have other values"):
+        evaluate(tiny_run, store=store, out=tmp_path / "scores")
+    assert not (tmp_path / "scores").exists()
+
+
+@pytest.mark.parametrize("replaced", range(4))
+def test_files_of_two_evaluations_have_no_description(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replaced: int
+) -> None:
+    names = ("evaluation.json", "scores.csv", "spectra.nc")
+    for name in names:
+        (tmp_path / name).write_text("old")
+    replace, left = os.replace, iter(range(replaced))
+
+    def cut(source: Path, target: Path) -> None:
+        if next(left, None) is None:
+            raise Cut
+        replace(source, target)
+
+    monkeypatch.setattr("subgrid.evaluation.results.os.replace", cut)
+    with suppress(Cut), run_results(tmp_path, own=False) as partial:
+        for name in names:
+            (partial / name).write_text("new")
+    found = {name: (tmp_path / name).read_text() for name in names if (tmp_path / name).exists()}
+    assert len(set(found.values())) == 1 or "evaluation.json" not in found
+    monkeypatch.undo()
+    with run_results(tmp_path, own=False):  # it is still known as ours
+        pass

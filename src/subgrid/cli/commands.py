@@ -206,6 +206,7 @@ def evaluate(
     Scores are computed in physical units and compared with bilinear and bicubic interpolation.
     """
     from subgrid.evaluation.evaluate import evaluate as run_evaluate
+    from subgrid.evaluation.evaluate import evaluation_folder
     from subgrid.io.console import tracker
     from subgrid.reporting.terminal import show_scores
 
@@ -224,7 +225,7 @@ def evaluate(
             notify=_note,
         )
     show_scores(scores, every=every)
-    typer.echo(f"{(out or run / 'evaluation') / 'scores.csv'}")
+    typer.echo((out or evaluation_folder(run, weights, interpolate)) / "scores.csv")
 
 
 @app.command(epilog="Example: subgrid score fine.nc truth.nc --baseline bicubic.nc --by season")

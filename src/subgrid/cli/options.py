@@ -84,7 +84,10 @@ RunOut = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")]
 ScoresOut = Annotated[
-    Path | None, typer.Option(metavar="PATH", help="Folder for the scores (default: RUN/evaluation).")
+    Path | None,
+    typer.Option(
+        metavar="PATH", help="Folder for the scores (default: RUN/evaluation; for other weights RUN/evaluation-NAME)."
+    ),
 ]
 Prediction = Annotated[
     str, typer.Argument(metavar="PREDICTION", help="Predicted fields: a file, a glob or a Zarr folder.")

@@ -55,7 +55,7 @@ def evaluate(
 
     Args:
         run: a run directory.
-        out: folder for the results, `RUN/evaluation` by default; docs/verification.md lists the files.
+        out: folder for the results, see `evaluation_folder` for the default; docs/verification.md lists the files.
         store: the training store, if it has moved.
         weights: `last` (end of training), `best` (lowest validation RMSE of the last stage) or `content` (end of the content
             stage).
@@ -81,12 +81,22 @@ def evaluate(
     data = store_of(opened, store)
     generator = load_generator(opened, weights, interpolate, trust=trust).to(pick_device())
     chosen = {"weights": weights, "interpolate": interpolate, "level": level}
-    own = opened.path / "evaluation"
+    own = evaluation_folder(opened.path, weights, interpolate)
     with run_results(own if out is None else Path(out), out is None) as folder:
         if not opened.config.conditional:
             _refuse_bins(opened, by, block)
             return _evaluate_field_sets(opened, data, generator, folder, chosen)
         return _evaluate_test_split(opened, data, generator, folder, chosen, (by, block), (progress, notify))
+
+
+def evaluation_folder(run: Path, weights: str = "last", interpolate: float | None = None) -> Path:
+    """Return where the scores of a run are written by default.
+
+    It is `RUN/evaluation` for the last weights, which reports and studies read; other weights have a folder of their own, such
+    as `RUN/evaluation-best` or `RUN/evaluation-interpolate-0.5`.
+    """
+    other = "" if weights == "last" else f"-{weights}"
+    return run / f"evaluation{other if interpolate is None else f'-interpolate-{interpolate:g}'}"
 
 
 def _evaluate_test_split(

@@ -16,9 +16,11 @@ from subgrid.scores.statistics_file import FILE, OLDER_FILE
 DESCRIPTION = "evaluation.json"  # of an evaluation of a run; scores of files have none
 TABLE = "scores.csv"
 _HEAD = b"system,variable,score,value"  # of a table
-# the files that say whose a folder is come first, so that it is known as ours even if the process ends in between
 SCORE_FILES = (TABLE, "scores.nc", FILE, "cells.nc", "quantiles.nc", "cycles.nc", "ranks.nc", OLDER_FILE)
-RUN_FILES = (DESCRIPTION, *SCORE_FILES, "spectra.nc", "samples.nc", "histograms.nc")
+OF_RUNS = ("spectra.nc", "samples.nc", "histograms.nc")
+# Files are replaced in this order. Those that say whose a folder is come first, so that it is known as ours even if the process
+# ends in between; the description comes last, because without it nobody reads files of which some are of an earlier evaluation.
+RUN_FILES = (*OF_RUNS, *SCORE_FILES, DESCRIPTION)
 
 
 @contextmanager
@@ -36,7 +38,7 @@ def run_results(folder: Path, own: bool) -> Iterator[Path]:
         RunError: if the folder is being written, or holds files of these names that are of no evaluation.
     """
     taken = _taken(folder, RUN_FILES)
-    if taken and not own and DESCRIPTION not in taken:
+    if taken and not own and not {*OF_RUNS, DESCRIPTION} & set(taken):
         raise RunError(
             f"{folder} holds {taken[0]}, which is of no evaluation of a run; choose another folder (out, or --out)."
         )
@@ -136,6 +138,7 @@ def _replaced_together(folder: Path, names: Sequence[str]) -> Iterator[Path]:
         yield partial
         with interrupts_held():
             sync_tree(partial)
+            (folder / DESCRIPTION).unlink(missing_ok=True)
             for name in names:
                 if (partial / name).exists():
                     os.replace(partial / name, folder / name)

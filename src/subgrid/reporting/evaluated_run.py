@@ -87,13 +87,15 @@ def load_evaluated_run(path: Path) -> EvaluatedRun:
     """Read a run directory and its evaluation.
 
     Args:
-        path: folder that `subgrid train` wrote and `subgrid evaluate` evaluated.
+        path: folder that `subgrid train` wrote and `subgrid evaluate` evaluated, or a folder of scores in it, such as
+            `RUN/evaluation-best`; by default that of the last weights, `RUN/evaluation`.
 
     Raises:
         RunError: the folder or a file of it is missing, or a file cannot be read.
     """
-    folder = path / "evaluation"
-    _check_files(path)
+    of_other_weights = (path / "evaluation.json").is_file() and (path.parent / "config.json").is_file()
+    folder, path = (path, path.parent) if of_other_weights else (path / "evaluation", path)
+    _check_files(path, folder)
     scores = _read(folder / "scores.csv", _scores)
     missing = [name for name in _SCORE_COLUMNS if name not in scores]
     if missing:
@@ -114,7 +116,7 @@ def load_evaluated_run(path: Path) -> EvaluatedRun:
     )
 
 
-def _check_files(path: Path) -> None:
+def _check_files(path: Path, folder: Path) -> None:
     """Refuse a folder that is no run, or whose run is not evaluated."""
     if not path.exists():
         raise RunError(f"no run at {path}: it does not exist. Give a folder that `subgrid train` wrote.")
@@ -123,7 +125,7 @@ def _check_files(path: Path) -> None:
         raise RunError(
             f"{path} is not a run directory: it has no {', '.join(missing)}. Give a folder that `subgrid train` wrote."
         )
-    missing = [f"evaluation/{name}" for name in _EVALUATION_FILES if not (path / "evaluation" / name).is_file()]
+    missing = [f"{folder.name}/{name}" for name in _EVALUATION_FILES if not (folder / name).is_file()]
     if missing:
         command = shlex.join(["subgrid", "evaluate", str(path)])
         raise RunError(f"{path} is not evaluated: it has no {', '.join(missing)}; run `{command}` first.")

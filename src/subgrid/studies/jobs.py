@@ -13,10 +13,11 @@ from typing import Any
 import torch
 
 from subgrid.config.schema import Config
-from subgrid.errors import SubgridError
+from subgrid.errors import RunError, SubgridError
 from subgrid.evaluation.evaluate import evaluate
 from subgrid.io.atomic import write_json, write_text
 from subgrid.io.console import Progress, silent
+from subgrid.networks import describe_weights
 from subgrid.training.train import train
 
 ERROR = "error.txt"
@@ -99,6 +100,21 @@ def record_error(job: Job, error: BaseException) -> None:
     line = " ".join(f"{type(error).__name__}: {error}".split())
     trace = "" if isinstance(error, SubgridError) else "".join(traceback.format_exception(error))
     write_text(out / ERROR, f"{line}\n{trace}")
+
+
+def check_evaluation(out: Path) -> None:
+    """Check that the scores of a finished run are those of its last weights, which a study compares.
+
+    Raises:
+        RunError: if they are of other weights, or incomplete.
+    """
+    file, remedy = out / "evaluation" / "evaluation.json", f"evaluate it again with `subgrid evaluate {out}`."
+    if not file.is_file():
+        raise RunError(f"{out} has no complete evaluation, as {file.name} is missing; {remedy}")
+    about = json.loads(file.read_text(encoding="utf-8"))
+    which = describe_weights(about.get("weights", "last"), about.get("interpolate"))
+    if which != describe_weights("last", None):
+        raise RunError(f"{file.parent} holds scores of the {which}, but a study compares the last weights; {remedy}")
 
 
 def read_facts(job: Job) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from subgrid.errors import RunError
 from subgrid.reporting.merge_runs import merge_systems
 from subgrid.scores.registry import BASELINES, TRUTH
 from subgrid.scores.score_table import update_names
-from subgrid.studies.jobs import FACTS, STUDY_FILE
+from subgrid.studies.jobs import FACTS, STUDY_FILE, check_evaluation
 from subgrid.studies.results import fill_texts
 
 TABLES = ("results", "differences", "costs", "failures")
@@ -87,7 +87,8 @@ def load_finished(folder: str | Path) -> FinishedStudy:
     """Load the folder of a finished study.
 
     Raises:
-        RunError: the folder is not that of a finished study, or none of its runs is finished.
+        RunError: the folder is not that of a finished study, none of its runs is finished, or the scores of a run are of
+            other weights than the last ones.
     """
     folder = Path(folder)
     missing = [name for name in (STUDY_FILE, *(f"{table}.csv" for table in TABLES)) if not (folder / name).is_file()]
@@ -105,6 +106,8 @@ def load_finished(folder: str | Path) -> FinishedStudy:
         }
         for arm in facts["arms"]
     }
+    for path in (path for paths in runs.values() for path in paths.values()):
+        check_evaluation(path)
     if not any(runs.values()):
         raise RunError(f"{folder}: no run of this study is finished; failures.csv lists the errors.")
     return FinishedStudy(folder, facts, tables, runs)

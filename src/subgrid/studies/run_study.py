@@ -23,9 +23,10 @@ from subgrid.io.atomic import write_csv, write_json
 from subgrid.io.console import tracker
 from subgrid.io.lock import LOCK, locked
 from subgrid.io.provenance import PACKAGES, describe_process
+from subgrid.run import load_run, store_of
 from subgrid.scores.bootstrap import check_options
 from subgrid.scores.score_table import NUM_RESAMPLES
-from subgrid.studies.jobs import ERROR, STUDY_FILE, Job
+from subgrid.studies.jobs import ERROR, STUDY_FILE, Job, check_evaluation
 from subgrid.studies.load import load_finished
 from subgrid.studies.plan import Arm, Plan, load_study
 from subgrid.studies.progress import show_progress
@@ -115,6 +116,7 @@ def _run_study(plan: Plan, folder: Path, options: _Options) -> pd.DataFrame:
         else:
             threads = options.threads or count_threads(client)
         jobs = _jobs(plan, folder, _stores(plan, folder, show), threads)
+        _check_runs(jobs)
         _write_facts(folder, plan, earlier, threads, workers)
         write_csv(folder / "differences.csv", setting_differences(plan))
         _run_jobs(jobs, client, workers, show)
@@ -198,6 +200,19 @@ def _stores(plan: Plan, folder: Path, show: bool) -> dict[str, str]:
             raise ConfigError(f"arms.{arm.name}: {error}") from error
         out[arm.name] = str(path)
     return out
+
+
+def _check_runs(jobs: Sequence[Job]) -> None:
+    """Check the runs that an earlier call made: they were trained on the data of this one, and scored with their last weights.
+
+    Raises:
+        RunError: for the first run that is of other data or other weights.
+    """
+    for job in jobs:
+        if (Path(job.out) / "config.json").is_file():
+            store_of(load_run(job.out), job.store)
+        if job.done:
+            check_evaluation(Path(job.out))
 
 
 def _digest(arm: Arm) -> str:

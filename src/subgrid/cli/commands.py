@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -441,6 +442,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that has no ⁻ must not stop a command
+    warnings.filterwarnings("ignore", message="Unable to decode time axis")  # dates past 2262 become cftime
     try:
         code = app(args=sys.argv[1:] or ["--help"], prog_name="subgrid", standalone_mode=False)
     except (SubgridError, *FILE_ERRORS) as error:

@@ -47,7 +47,7 @@ GRIDS: dict[str, tuple[Any, Any, tuple[str, str], tuple[str, str], dict[str, Any
     "projected": (np.arange(8) * 25e3, np.arange(8) * 25e3, ("y", "x"), PLANE, LAMBERT),
     "cells": (None, None, ("y", "x"), PLANE, None),
 }
-HEIGHT = {"units": "m", "standard_name": "height", "positive": "up"}
+HEIGHT = {"units": "m", "standard_name": "height"}
 UNITS = {"latitude": "degrees_north", "longitude": "degrees_east", PLANE[0]: "m", PLANE[1]: "m"}
 
 
@@ -159,6 +159,7 @@ def test_attributes_of_what_is_written(written: dict[str, Path], name: str) -> N
             assert file[f"{axis}_bnds"].dims == (axis, "bnds")
             assert file[f"{axis}_bnds"].attrs == {}
         field = file["t2m"].attrs
+        assert file["height"].attrs["positive"] == "up"
         assert field["cell_methods"] == "area: mean"
         assert file["u10"].attrs["units"] == "m s-1"  # of the training data, for the source states none
         assert field["coordinates"].split() == ["height"] + (["lat", "lon"] if kind == "rotated" else [])

@@ -29,6 +29,7 @@ _RESERVED = {
 
 _OF_THE_SOURCE = {"external_variables", "featureType", "coordinates"}  # global, and true of the source's file alone
 _STANDARD_AXES = {"time", "latitude", "longitude", "height", "depth", "air_pressure", "altitude", "realization"}
+_POSITIVE = {"height": "up", "altitude": "up", "depth": "down", "air_pressure": "down"}
 _LONGEST_NAME = 255  # bytes of a name in NetCDF
 
 
@@ -129,6 +130,8 @@ def _describe(name: str, variable: xr.DataArray, notes: list[str]) -> dict[str, 
             del attrs["units"]
     if "grid_mapping_name" not in attrs and not {"standard_name", "long_name"} & set(attrs):
         attrs["long_name"] = name
+    if name in variable.coords and (vertical := str(attrs.get("standard_name", name)).lower()) in _POSITIVE:
+        attrs.setdefault("positive", _POSITIVE[vertical])
     if attrs.get("standard_name") == "time" and variable.dims == (name,):
         attrs["axis"] = "T"
     if attrs.get("units") == "1" and attrs.get("axis") in ("Y", "X") and names_axis(name):

@@ -63,7 +63,7 @@ def test_every_system_takes_the_whole_road(system: str, tiny_store: Path, coarse
     assert list(scores.system.unique()) == [system, "bilinear", "bicubic"]
     assert np.isfinite(scores.value).all()
     fine = downscale(run, coarse)
-    assert dict(fine.sizes) == {"valid_time": 2, "latitude": 24, "longitude": 20}
+    assert dict(fine.sizes) == {"valid_time": 2, "latitude": 24, "longitude": 20, "bnds": 2}
     assert all(np.isfinite(fine[name]).all() for name in ("t2m", "u10"))
 
 

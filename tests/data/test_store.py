@@ -322,6 +322,7 @@ def test_what_an_earlier_version_did_not_record_is_no_difference(tmp_path: Path)
     recorded = {"data": {"factor": 2}, "files": [["a.zarr", 1, 2]]}
     path = write(make_fields(12), tmp_path / "s.zarr", meta=recorded)
     assert other_request(path, {"data": {"factor": 2, "later": None}, "files": [["a.zarr", 1, 2, "digest"]]}) is None
+    assert other_request(path, {"data": {}}) == "data.factor was 2 and is now None"
     assert other_request(path, {"data": {"factor": 2, "later": "x"}}) == "data.later was None and is now 'x'"
     assert other_request(path, {"files": [["a.zarr", 1, 3, "digest"]]}) == "its source files have changed"
     assert other_request(path, {"files": []}) == "its source files have changed"

@@ -290,8 +290,8 @@ def test_an_arm_that_does_not_fit_its_data_stops_all_before_any_training(study_f
     with pytest.raises(ConfigError, match=r"arms\.large: generator: srresnet refuses its options"):
         subgrid.study(study_file, out=tmp_path / "out", overrides=["arms.large.generator.blocks='x'"])
     assert not (tmp_path / "out").exists()  # not even a store
+    settings = ["arms.large.losses.ms_ssim.weight=1.0", "arms.large.losses.ms_ssim.window=17"]
     with pytest.raises(ConfigError, match=r"^arms\.large: losses\.ms_ssim on fields of 16 x 16 cells does not work"):
-        settings = ["arms.large.losses.ms_ssim.weight=1.0", "arms.large.losses.ms_ssim.window=17"]
         subgrid.study(study_file, out=tmp_path / "out", overrides=settings)
     assert not (tmp_path / "out" / "runs").exists()
 

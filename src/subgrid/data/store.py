@@ -122,10 +122,11 @@ def other_request(path: Path, request: Mapping[str, Any]) -> str | None:
     for key, value in wanted.items():
         old = meta.get(key)
         if isinstance(value, Mapping) and isinstance(old, Mapping):
-            for name, item in value.items():
-                if old.get(name) != item and (name in old or item):  # earlier versions lack settings that are now empty
-                    return f"{key}.{name} was {old.get(name)!r} and is now {item!r}"
-        elif old != value:
+            for name in {**value, **old}:
+                was, now = old.get(name), value.get(name)
+                if was != now and (was or now):  # a setting that is empty may be left out, as by earlier versions
+                    return f"{key}.{name} was {was!r} and is now {now!r}"
+        elif old != value and (old or value):
             return FILES_CHANGED if key == "files" else f"{key} was {old!r} and is now {value!r}"
     return None
 

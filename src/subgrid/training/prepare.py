@@ -89,7 +89,7 @@ def _is_usable(target: Path, request: Mapping[str, Any], source: xr.Dataset | No
     """
     if not (target / "store.json").is_file():
         raise RunError(f"{target} exists and is not a training store. Choose another folder (out, or --out).")
-    difference = other_request(target, request)
+    difference = other_request(target, {"converted": [], **request})
     if difference in (None, FILES_CHANGED) or overwrite:
         return difference is None and source is None
     raise RunError(

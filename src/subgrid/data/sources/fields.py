@@ -61,19 +61,34 @@ def normalise(part: Part, names: Sequence[str], *, strict: bool) -> xr.Dataset:
     ds = ds.drop_vars([name for name in ds.coords if ds[name].ndim > 1 and name != time])
     time = time if time in ds.variables else None  # static fields of a file that has times too
     ds = times.in_blocks(stored_values.as_meant(ds, part.name, time), time)
-    ds, note = forecasts.merge_versions(ds)
-    notes += [note] if note else []
-    if time is not None and ds[time].ndim == 2:
-        ds, note = forecasts.in_one_line(ds, time, part.name)
-        notes = notes or [note]
+    ds, notes = _in_one_series(ds, time, part.name, notes)
     ds, time_original = times.with_valid_time(ds, time, part.name)
     ds = ds.isel({grid.y_dim: grid.y_order, grid.x_dim: grid.x_order})
     ds = ds.squeeze([d for d in ds.dims if ds.sizes[d] == 1 and d not in ("valid_time", grid.y_dim, grid.x_dim)])
     ds, member_original = times.with_realization(ds)
     result = xr.Dataset({name: _field(ds[name], grid) for name in names}, coords=_coords(ds, grid))
-    originals = {"valid_time": time_original, "realization": member_original}
-    originals |= {grid.y_name: grid.y_original, grid.x_name: grid.x_original}
-    result.attrs["subgrid_names"] = json.dumps(
+    result.attrs["subgrid_names"] = _original_names(grid, time_original, member_original)
+    if mapping is not None:
+        result.attrs["grid_mapping"] = mapping
+    if notes:
+        result.attrs["subgrid_notes"] = "\n".join(notes)
+    return result
+
+
+def _in_one_series(ds: xr.Dataset, time: str | None, where: str, notes: list[str]) -> tuple[xr.Dataset, list[str]]:
+    """Merge preliminary with final data and start with lead times; give also the notes with what was said."""
+    ds, note = forecasts.merge_versions(ds)
+    notes = [*notes, *([note] if note else [])]
+    if time is not None and ds[time].ndim == 2:
+        ds, note = forecasts.in_one_line(ds, time, where)
+        notes = notes or [note]
+    return ds, notes
+
+
+def _original_names(grid: axes.Grid, time: str | None, member: str | None) -> str:
+    """Describe names and orientation in the source, for `subgrid.data.sources.open_source.restore_names`."""
+    originals = {"valid_time": time, "realization": member, grid.y_name: grid.y_original, grid.x_name: grid.x_original}
+    return json.dumps(
         {
             "dims": {normal: original for normal, original in originals.items() if original is not None},
             "y_ascending": grid.y_ascending,
@@ -81,11 +96,6 @@ def normalise(part: Part, names: Sequence[str], *, strict: bool) -> xr.Dataset:
             "west_edge": grid.west_edge,
         }
     )
-    if mapping is not None:
-        result.attrs["grid_mapping"] = mapping
-    if notes:
-        result.attrs["subgrid_notes"] = "\n".join(notes)
-    return result
 
 
 def _without_places(ds: xr.Dataset, names: Sequence[str], strict: bool) -> Sequence[str]:
@@ -125,9 +135,8 @@ def combine(pieces: Sequence[tuple[Part, xr.Dataset]], where: str) -> xr.Dataset
         axes.require_same_grid(first, first_part.name, ds, part.name)
     dated = zip([part for part, _ in pieces], in_one_calendar([ds for _, ds in pieces]), strict=True)
     aligned, notes = _with_units_of_first(_with_coords_of_first(list(dated)), where)
-    notes = list(
-        dict.fromkeys([*(n for _, ds in pieces for n in ds.attrs.get("subgrid_notes", "").splitlines()), *notes])
-    )
+    said = "\n".join(str(ds.attrs.get("subgrid_notes", "")) for _, ds in pieces)
+    notes = [note for note in dict.fromkeys([*said.splitlines(), *notes]) if note]
     names = list(dict.fromkeys(str(name) for _, ds in aligned for name in ds.data_vars))
     fields = {name: _join([(part, ds) for part, ds in aligned if name in ds], name, where) for name in names}
     _require_same_coords(fields, where)

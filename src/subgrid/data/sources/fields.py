@@ -135,18 +135,19 @@ def combine(pieces: Sequence[tuple[Part, xr.Dataset]], where: str) -> xr.Dataset
         axes.require_same_grid(first, first_part.name, ds, part.name)
     dated = zip([part for part, _ in pieces], in_one_calendar([ds for _, ds in pieces]), strict=True)
     aligned, notes = _with_units_of_first(_with_coords_of_first(list(dated)), where)
-    said = "\n".join(str(ds.attrs.get("subgrid_notes", "")) for _, ds in pieces)
-    notes = [note for note in dict.fromkeys([*said.splitlines(), *notes]) if note]
     names = list(dict.fromkeys(str(name) for _, ds in aligned for name in ds.data_vars))
     fields = {name: _join([(part, ds) for part, ds in aligned if name in ds], name, where) for name in names}
     _require_same_coords(fields, where)
-    result = xr.Dataset(fields, attrs=first.attrs)
-    described = [json.loads(ds.attrs["subgrid_names"]) for _, ds in pieces]
+    return xr.Dataset(fields, attrs=_combined_attrs([ds.attrs for _, ds in pieces], notes))
+
+
+def _combined_attrs(attrs: Sequence[dict[str, Any]], notes: Sequence[str]) -> dict[str, Any]:
+    """Give the attributes of the first part, with the original names and the notes of all."""
+    described = [json.loads(own["subgrid_names"]) for own in attrs]
     dims = {normal: original for entry in reversed(described) for normal, original in entry["dims"].items()}
-    result.attrs["subgrid_names"] = json.dumps({**described[0], "dims": dims})
-    if notes:
-        result.attrs["subgrid_notes"] = "\n".join(notes)
-    return result
+    said = dict.fromkeys([note for own in attrs for note in own.get("subgrid_notes", "").splitlines()] + [*notes])
+    combined = {**attrs[0], "subgrid_names": json.dumps({**described[0], "dims": dims})}
+    return {**combined, "subgrid_notes": "\n".join(said)} if said else combined
 
 
 def _with_coords_of_first(pieces: Sequence[tuple[Part, xr.Dataset]]) -> list[tuple[Part, xr.Dataset]]:

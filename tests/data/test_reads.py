@@ -15,7 +15,7 @@ import xarray as xr
 from subgrid.data import write_store
 from subgrid.data.blocks import as_indexer, read_blocks
 from subgrid.data.sources import fields as fields_module
-from subgrid.data.sources import times
+from subgrid.data.sources import readers, times
 from subgrid.data.sources.open_source import open_source
 from subgrid.errors import SourceError
 from subgrid.evaluation import score_files
@@ -190,3 +190,24 @@ def test_a_series_of_files_is_prepared_and_read_once(tmp_path: Path, reads: Coun
     days(tmp_path, {})
     prepare(settings(tmp_path / "*.nc"), out=tmp_path / "store.zarr")
     assert [reads[f"day{day}", "a"] for day in range(5)] == [4 * FIELD] * 5
+
+
+def test_an_unchanged_request_opens_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: Counter[tuple[str, str]]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    whole, opened = days(tmp_path, {}), list[Path]()
+    original = readers.open_path
+    monkeypatch.setattr(readers, "open_path", lambda path, **k: opened.append(path) or original(path, **k))
+    wanted = settings(tmp_path / "*.nc")
+    made = {out: prepare(wanted, out=out) for out in (None, tmp_path / "store.zarr")}
+    opened.clear()
+    reads.clear()
+    for out, store in made.items():
+        assert prepare(wanted, out=out) == store
+    assert not opened and not reads
+    assert prepare(settings(tmp_path / "*.nc", factor=2)) != made[None]  # other settings
+    write(whole.isel(time=slice(16, 20)) + 1.0, tmp_path / "day4.nc")  # a file of the same size that was written anew
+    assert len(opened) == 5
+    assert prepare(wanted) != made[None]
+    assert len(opened) == 10

@@ -111,7 +111,7 @@ def open_pair(
         static=fixed,
         static_scale=static_scales(fixed) if fixed is not None else {},
         vectors=vector_components(fine, vectors),
-        files=[path for part in (source, coarse_source, static_source) for path in _files(part)],
+        files=source_files(source, coarse_source, static_source),
         notes=notes,
         converted=converted,
     )
@@ -212,5 +212,11 @@ def _without_other_coords(fields: xr.Dataset) -> xr.Dataset:
     return fields.drop_vars([name for name in fields.coords if name not in kept])
 
 
-def _files(source: Source | None) -> list[Path]:
-    return [] if source is None or isinstance(source, xr.Dataset) else find_paths(expand(source))
+def source_files(*sources: Source | None) -> list[Path]:
+    """List the files that sources name, in their order; an open Dataset names none.
+
+    Raises:
+        SourceError: for a path that does not exist.
+    """
+    named = [source for source in sources if source is not None and not isinstance(source, xr.Dataset)]
+    return [path for source in named for path in find_paths(expand(source))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ import xarray as xr
 
 from subgrid.config.schema import Config, DataConfig, load_config
 from subgrid.data.identity import file_state
-from subgrid.data.pairs import Pair, open_pair
+from subgrid.data.pairs import Pair, open_pair, source_files
 from subgrid.data.splits import split_times
-from subgrid.data.store import FILES_CHANGED, other_request
+from subgrid.data.store import FILES_CHANGED, FORMAT, other_request
 from subgrid.data.write_store import discard_partial, write_store
 from subgrid.errors import ConfigError, RunError
 from subgrid.io.console import Notify, Progress, silent
@@ -53,6 +54,9 @@ def prepare(
         SubgridError: for configurations, sources and grids that cannot be used. An existing store is then left as it is.
     """
     settings = load_config(config, overrides).data
+    made = _unchanged(settings, config, out) if source is None else None
+    if made is not None:
+        return made
     pair = _open(settings, source)
     periods = {"train": settings.train, "valid": settings.valid, "test": settings.test}
     splits = split_times(pair.fine["valid_time"], periods, gap=settings.gap, season=settings.season)
@@ -76,6 +80,22 @@ def prepare(
             replace=overwrite,
             progress=progress,
         )
+
+
+def _unchanged(settings: DataConfig, config: object, out: str | Path | None) -> Path | None:
+    """Find the store that was made with these settings from these files; no file is opened, which takes long for thousands."""
+    if settings.source is None:
+        return None
+    files = source_files(settings.source, settings.coarse_source, settings.static_source)
+    wanted = {"data": _data(settings), "files": [file_state(path) for path in files], "format": FORMAT}
+    folders = Path("stores").glob(f"{escape(_stem(config))}-*.zarr") if out is None else [Path(out)]
+    for document in (folder / "store.json" for folder in folders):
+        if document.is_file():
+            made = json.loads(document.read_text())
+            # Earlier versions wrote no digest; they may have read the same files otherwise.
+            if "digest" in made and all(made.get(key) == value for key, value in wanted.items()):
+                return document.parent
+    return None
 
 
 def _is_usable(target: Path, request: Mapping[str, Any], source: xr.Dataset | None, overwrite: bool) -> bool:
@@ -123,13 +143,10 @@ def _open(settings: DataConfig, source: xr.Dataset | None) -> Pair:
 def _request(settings: DataConfig, pair: Pair) -> dict[str, Any]:
     """What identifies a store: the settings, the source with its grid and times, and the state of each file."""
     times = pair.fine["valid_time"].values
-    data = settings.model_dump(mode="json")
-    new: dict[str, Any] = {"vectors": {}, "coarse_select": None}  # stores of versions without these settings stay valid
-    data = {key: value for key, value in data.items() if key not in new or value != new[key]}
     # Versions that did not convert units paired the fields as they were: such a store is another one.
     converted = {"converted": pair.converted} if pair.converted else {}
     return {
-        "data": data,
+        "data": _data(settings),
         **converted,
         "source_text": str(pair.fine.attrs.get("source", "")),
         "shape": {name: size for name, size in pair.fine.sizes.items() if name != "valid_time"},
@@ -138,8 +155,17 @@ def _request(settings: DataConfig, pair: Pair) -> dict[str, Any]:
     }
 
 
+def _data(settings: DataConfig) -> dict[str, Any]:
+    new: dict[str, Any] = {"vectors": {}, "coarse_select": None}  # stores of versions without these settings stay valid
+    data = settings.model_dump(mode="json")
+    return {key: value for key, value in data.items() if key not in new or value != new[key]}
+
+
+def _stem(config: object) -> str:
+    return Path(config).stem if isinstance(config, str | Path) else "data"
+
+
 def _default_store(config: object, request: Mapping[str, Any]) -> Path:
     """A folder named after the configuration and its request."""
-    stem = Path(config).stem if isinstance(config, str | Path) else "data"
     digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:8]
-    return Path("stores") / f"{stem}-{digest}.zarr"
+    return Path("stores") / f"{_stem(config)}-{digest}.zarr"

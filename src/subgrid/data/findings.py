@@ -57,12 +57,13 @@ def value_findings(
     """
     total = f"{values.count} values{' read so far' if so_far else ''}"
     if values.missing and not gaps:
-        mask = (
+        pattern = (
             "the same cells at every time, as under a land mask" if values.fixed_mask else "not the same at every time"
         )
+        mask = f"; {pattern}" if values.times > 1 else ""
         yield Finding(
             "error",
-            f"{_some(values.missing, total)} missing ({percent(values.missing / values.count)}; {mask})"
+            f"{_some(values.missing, total)} missing ({percent(values.missing / values.count)}{mask})"
             f"{'' if values.fixed_mask else _first(values.first_missing, times)}. Complete fields are needed.",
             name,
             "Fill the gaps (`cdo fillmiss2`, `ds.interpolate_na`), or choose a region, period or variable without gaps.",

@@ -53,7 +53,10 @@ Force = Annotated[
 ]
 Trust = Annotated[
     bool,
-    typer.Option("--trust", help="Allow networks of other packages (module:Class), whose code is then run."),
+    typer.Option(
+        "--trust",
+        help="Let the config.json of a run name networks of other packages (module:Class), whose code is then run.",
+    ),
 ]
 OverwriteScores = Annotated[bool, typer.Option("--overwrite", help="Replace earlier scores at PATH.")]
 FieldsOut = Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .nc (NetCDF) or .zarr (Zarr).")]

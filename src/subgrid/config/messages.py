@@ -77,6 +77,7 @@ _EXPECTED = {
     **dict.fromkeys(("data.source", "data.coarse_source", "data.static_source"), _PATHS),
     **dict.fromkeys(("data.train", "data.valid", "data.test"), _PERIOD),
     **dict.fromkeys(("data.variables", "data.static"), 'a list of names: ["t2m"]'),
+    "data.gap": 'a length of time with its unit: "5d" or "12h"',
     **dict.fromkeys(("data.select", "data.coarse_select"), "one label for each dimension: { level = 850 }"),
 }
 _EXAMPLES = {

@@ -84,6 +84,8 @@ def init(
         report = check(source, variables=names, select=chosen, factor=factor, start=start, step=step, progress=progress)
         for line in report.remarks:
             notify(line)
+        for line in _choices(fine, {dim: label for dim, label in chosen.items() if dim not in (select or {})}):
+            notify(f"the first label was taken for data.select; --select takes another. {line}")
         usable = _usable(names, report)
         settings = _data_settings(fine, usable, source if isinstance(source, str) else _paths(source))
         settings |= {"data.factor": factor, "data.select": chosen, "data.start": start, "data.step": step}

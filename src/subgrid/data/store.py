@@ -104,7 +104,9 @@ def describe_store(path: str | Path) -> list[str]:
     store = open_store(path)
     y, x = spatial_dims(store.hr)
     shape = f"{store.lr.sizes[y]} x {store.lr.sizes[x]} -> {store.hr.sizes[y]} x {store.hr.sizes[x]}"
-    lines = [f"{', '.join(store.variables)}: {shape}, factor {store.factor}, coarsened by {store.meta['method']}"]
+    own = store.meta.get("data", {}).get("coarse_source")
+    coarse = "coarse fields from their own source" if own else f"coarsened by {store.meta['method']}"
+    lines = [f"{', '.join(store.variables)}: {shape}, factor {store.factor}, {coarse}"]
     for name in SPLITS:
         first, last = store.meta["periods"][name]
         lines.append(f"{name}: {store.meta['num_times'][name]} times, {first[:16]} to {last[:16]}")

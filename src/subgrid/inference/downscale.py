@@ -146,6 +146,10 @@ def _own_attrs(
 def _differences_from_training(run: Run, coarse: xr.Dataset) -> list[str]:
     """Return messages on differences from the training grid that may matter: its kind, and the size of its cells."""
     y, x = spatial_dims(coarse)
+    several = [dim for dim in run.config.data.select if dim in coarse.dims]
+    if several:
+        trained_on = ", ".join(f"{dim} {run.config.data.select[dim]}" for dim in several)
+        return [f"the model was trained on {trained_on}, and the source has several; choose one with select (--select)"]
     if f"{y}_coarse" not in run.grid:
         return [f"the model was trained on another kind of grid; this one has the axes {y} and {x}"]
     trained = run.grid[f"{y}_coarse"]

@@ -22,6 +22,8 @@ from subgrid.scores.compute import compare_field_sets
 from subgrid.training.objective import STAGES, adversarial_objective, content_losses, stage_losses
 from subgrid.training.validate import VALID_SCORES
 
+DEFINES_DATA = ("train", "valid", "test", "gap", "season", "coarsen", "select", "static")
+"""Settings that decide what a store holds; paths may differ, as files move."""
 LARGER = " Use a larger train.patch, or a larger domain."
 
 
@@ -37,6 +39,7 @@ def check_trainable(config: Config, store: Store) -> None:
             f"{store.path} holds {', '.join(store.variables)} at factor {store.factor}, but the configuration asks for "
             f"{', '.join(config.data.variables)} at factor {config.data.factor}; prepare a store for it."
         )
+    _check_same_data(config, store)
     rows, columns = patch_shape(store.hr, config.train.patch, store.factor)
     count = min(2, config.train.batch)  # BatchNorm behaves differently for a batch of one
     hr = torch.zeros(count, len(store.variables), rows, columns)
@@ -55,6 +58,17 @@ def check_trainable(config: Config, store: Store) -> None:
     else:
         constant = np.zeros((2, rows, columns)) + np.arange(columns)  # a field of zeros has no spectrum
         compare_field_sets(constant, constant, factor=store.factor, names=["log_spectral_distance"])
+
+
+def _check_same_data(config: Config, store: Store) -> None:
+    """Refuse a store that was prepared with other splits or fields than the run would record."""
+    before, now = store.meta.get("data", {}), config.data.model_dump(mode="json")
+    for key in DEFINES_DATA:
+        if key in before and before[key] != now[key]:
+            raise RunError(
+                f"{store.path} was prepared with data.{key} = {before[key]!r}, but the configuration has {now[key]!r}; "
+                "prepare a store for it, or change the configuration."
+            )
 
 
 def _try_generator(config: Config, hr: Tensor, static: Tensor) -> tuple[Tensor, Tensor]:

@@ -73,7 +73,8 @@ def _find(table: Mapping[str, Callable[..., Any]], kind: str, name: str) -> Call
         constructor: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigError(
-            f"{kind}.name: cannot import {name!r}: {error}. Is its package installed? For a file in the current folder, set PYTHONPATH=."
+            f"{kind}.name: cannot import {name!r}: {error}. Is its package installed? For a file in the current folder, "
+            "set PYTHONPATH=."
         ) from error
     return constructor
 

@@ -152,7 +152,7 @@ def test_several_files_that_repeat_their_static_fields(weather: xr.Dataset, tmp_
     paths = [write(fields.isel(time=part), tmp_path / f"{i}.nc") for i, part in enumerate((slice(20), slice(20, 40)))]
     text = init(paths)
     data = data_of(text)
-    assert (data["source"], data["static"], data["static_source"]) == (paths, ["orography"], paths[0])
+    assert (data["source"], data["static"], data["static_source"]) == (paths, ["orography"], paths)
     assert list(open_store(prepare(tomllib.loads(text), out=tmp_path / "store.zarr")).meta["static"]) == ["orography"]
 
 

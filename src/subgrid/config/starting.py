@@ -79,13 +79,12 @@ def init(
     with open_source(source, variables=variables, select=select, start=start, step=step) as fine:
         chosen, unlabelled = _labels(fine)
         chosen = {**(select or {}), **chosen}
-        names = [str(name) for name in fine.data_vars if not unlabelled & {str(dim) for dim in fine[name].dims}]
+        names = [str(name) for name, field in fine.items() if not unlabelled & set(map(str, field.dims))]
         factor = factor or _fitting_factor(fine)
         report = check(source, variables=names, select=chosen, factor=factor, start=start, step=step, progress=progress)
-        for line in report.remarks:
+        taken = _choices(fine, {dim: label for dim, label in chosen.items() if dim not in (select or {})})
+        for line in (*report.remarks, *taken):
             notify(line)
-        for line in _choices(fine, {dim: label for dim, label in chosen.items() if dim not in (select or {})}):
-            notify(f"the first label was taken for data.select; --select takes another. {line}")
         usable = _usable(names, report)
         settings = _data_settings(fine, usable, source if isinstance(source, str) else _paths(source))
         settings |= {"data.factor": factor, "data.select": chosen, "data.start": start, "data.step": step}
@@ -154,7 +153,8 @@ def _choices(fine: xr.Dataset, select: Mapping[str, Any]) -> list[str]:
     lines = []
     for dim in (dim for dim in select if dim in fine.dims):
         labels = [str(label) for label in fine[dim].values.tolist()]
-        lines.append(f"{dim}: {', '.join(labels[:20])}{', ...' if len(labels) > 20 else ''}")
+        more = ", ..." if len(labels) > 20 else ""
+        lines.append(f"{dim}: {', '.join(labels[:20])}{more}; {select[dim]} is selected")
     return lines
 
 

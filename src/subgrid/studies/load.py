@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,17 +100,17 @@ def load_finished(folder: str | Path) -> FinishedStudy:
     names = [name for name in (*TABLES, *OPTIONAL) if (folder / f"{name}.csv").is_file()]
     read = {name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values=[""]) for name in names}
     tables = {name: fill_texts(update_names(table)) for name, table in read.items()}
-    runs = {
-        arm: {
-            seed: path for seed in facts["seeds"] if ((path := folder / "runs" / f"{arm}-seed{seed}") / FACTS).is_file()
-        }
-        for arm in facts["arms"]
-    }
+    runs = {arm: _finished_runs(folder, arm, facts["seeds"]) for arm in facts["arms"]}
     for path in (path for paths in runs.values() for path in paths.values()):
         check_evaluation(path)
     if not any(runs.values()):
         raise RunError(f"{folder}: no run of this study is finished; failures.csv lists the errors.")
     return FinishedStudy(folder, facts, tables, runs)
+
+
+def _finished_runs(folder: Path, arm: str, seeds: Sequence[int]) -> dict[int, Path]:
+    paths = {seed: folder / "runs" / f"{arm}-seed{seed}" for seed in seeds}
+    return {seed: path for seed, path in paths.items() if (path / FACTS).is_file()}
 
 
 def _read(run: Path, name: str) -> xr.Dataset | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -53,8 +54,7 @@ def with_forecast_times(ds: xr.Dataset, where: str) -> xr.Dataset:
     """
     if "valid_time" in ds.variables:
         return ds.set_coords("valid_time")
-    fields = {dim for variable in ds.data_vars.values() if variable.ndim > 2 for dim in variable.dims}
-    known = [name for name in ds.variables if ds[name].ndim == 2 and set(ds[name].dims) <= fields and is_time(ds[name])]
+    known = _times_by_start_and_lead(ds)
     if len(known) == 1 and "valid_time" not in ds.dims:
         return ds.rename({known[0]: "valid_time"}).set_coords("valid_time")
     lead = _find_lead(ds)
@@ -70,6 +70,12 @@ def with_forecast_times(ds: xr.Dataset, where: str) -> xr.Dataset:
     return ds.assign_coords({lead: in_hours, "valid_time": added})
 
 
+def _times_by_start_and_lead(ds: xr.Dataset) -> list[Hashable]:
+    """Name the times that the file holds along two dimensions of its fields."""
+    fields = {dim for variable in ds.data_vars.values() if variable.ndim > 2 for dim in variable.dims}
+    return [name for name in ds.variables if ds[name].ndim == 2 and set(ds[name].dims) <= fields and is_time(ds[name])]
+
+
 def _find_lead(ds: xr.Dataset) -> str | None:
     """Name the coordinate (0-D or 1-D) that holds lead times."""
     for name in map(str, ds.variables):
@@ -83,18 +89,19 @@ def _find_lead(ds: xr.Dataset) -> str | None:
 def _find_start(ds: xr.Dataset, lead: str) -> str | None:
     """Name the start times, or None where the file's time already is the valid time."""
     times = {str(name): ds[name] for name in ds.variables if ds[name].ndim <= 1 and is_time(ds[name])}
-    starts = [
-        name
-        for name, coord in times.items()
-        if coord.attrs.get("standard_name") == "forecast_reference_time" or _START.fullmatch(name)
-    ]
+    starts = [name for name, coord in times.items() if _is_start(name, coord)]
     others = [name for name in times if name not in starts]
-    own = bool(ds[lead].ndim) and all(ds[lead].dims != times[name].dims for name in times)
-    if starts and (own or not others):
-        return starts[0]
-    if len(others) == 1 and not starts and (own or (lead in _TIME_IS_START and not ds[lead].ndim)):
+    shape = ds[lead].dims
+    own = bool(shape) and shape not in [coord.dims for coord in times.values()]
+    if starts:
+        return starts[0] if own or not others else None
+    if len(others) == 1 and (own or (lead in _TIME_IS_START and not shape)):
         return others[0]
     return None
+
+
+def _is_start(name: str, coord: xr.DataArray) -> bool:
+    return coord.attrs.get("standard_name") == "forecast_reference_time" or bool(_START.fullmatch(name))
 
 
 def _lead_seconds(coord: xr.DataArray, where: str) -> np.ndarray:

@@ -112,11 +112,7 @@ def restore_names(ds: xr.Dataset) -> xr.Dataset:
         if names["y_ascending"]:
             ds = _flip(ds, y)
         if names["west_edge"] is not None:
-            # Longitudes are exact again where the source's values were: whole turns are added, nothing else.
-            turns = 360.0 * np.floor((ds[x].values - names["west_edge"]) / 360.0)
-            if f"{x}_bnds" in ds.coords:
-                ds = ds.assign_coords({f"{x}_bnds": ((x, "bnds"), ds[f"{x}_bnds"].values - turns[:, None])})
-            ds = ds.assign_coords({x: (x, ds[x].values - turns, ds[x].attrs)}).sortby(x)
+            ds = _start_at(ds, x, names["west_edge"])
         if names["x_descending"]:
             ds = _flip(ds, x)
         ds = _rename(ds, {new: old for new, old in names["dims"].items() if new in ds.dims and new != old})
@@ -130,6 +126,14 @@ def restore_names(ds: xr.Dataset) -> xr.Dataset:
         ds[mapping["name"]] = ((), np.int32(0), mapping["attrs"])
     ds.attrs = {k: v for k, v in ds.attrs.items() if not str(k).startswith("subgrid_")}
     return ds
+
+
+def _start_at(ds: xr.Dataset, x: str, west_edge: float) -> xr.Dataset:
+    """Let longitudes and their bounds begin at an edge, by whole turns alone: they are exactly the source's again."""
+    turns = 360.0 * np.floor((ds[x].values - west_edge) / 360.0)
+    if f"{x}_bnds" in ds.coords:
+        ds = ds.assign_coords({f"{x}_bnds": ((x, "bnds"), ds[f"{x}_bnds"].values - turns[:, None])})
+    return ds.assign_coords({x: (x, ds[x].values - turns, ds[x].attrs)}).sortby(x)
 
 
 def _flip(ds: xr.Dataset, dim: str) -> xr.Dataset:

@@ -81,11 +81,15 @@ def _time_rank(coord: xr.DataArray) -> tuple[bool, bool, int, bool, str]:
 def undated_times(ds: xr.Dataset, names: Sequence[str]) -> list[str]:
     """Name the dimensions of fields that are meant as time by their name or attributes, but hold no dates."""
     dims = dict.fromkeys(str(dim) for name in names for dim in ds[name].dims)
-    known = [dim for dim in dims if dim.lower() in TIME_NAMES[:6] or re.search(r"(^|_)time\d*$", dim, re.IGNORECASE)]
+    known = [dim for dim in dims if _is_time_name(dim)]
     known += [dim for dim in dims if dim not in known and dim in ds.variables and _says_time(ds[dim])]
-    dated = {ds[name].dims[0] for name in ds.variables if ds[name].ndim == 1 and is_time(ds[name])}
-    leads = {str(name) for name in ds.variables if ds[name].attrs.get("standard_name") == "forecast_period"}
-    return [dim for dim in known if dim not in dated and dim not in leads and not LEAD.fullmatch(dim)]
+    other = {ds[name].dims[0] for name in ds.variables if ds[name].ndim == 1 and is_time(ds[name])}  # with dates
+    other |= {str(name) for name in ds.variables if ds[name].attrs.get("standard_name") == "forecast_period"}
+    return [dim for dim in known if dim not in other and not LEAD.fullmatch(dim)]
+
+
+def _is_time_name(dim: str) -> bool:
+    return dim.lower() in TIME_NAMES[:6] or bool(re.search(r"(^|_)time\d*$", dim, re.IGNORECASE))
 
 
 def _says_time(coord: xr.DataArray) -> bool:

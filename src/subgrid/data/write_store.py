@@ -206,14 +206,15 @@ def _create_arrays(partial: Path, hr: xr.Dataset, lr: xr.Dataset, num_times: int
 
 def _write_block(group: Path, block: xr.Dataset, start: int) -> None:
     """Write one block of times into the arrays that `_create_arrays` made."""
-    store = zarr.open_group(group, mode="r+")
+    store, written = zarr.open_group(group, mode="r+"), list[Path]()
     for name, field in block.data_vars.items():
         array = store[str(name)]
         assert isinstance(array, zarr.Array)
         with zarr.config.set(EVERY_CHUNK):
             array[start : start + field.shape[0]] = field.values
-        for number in range(start // array.chunks[0], -(-(start + field.shape[0]) // array.chunks[0])):
-            sync_tree(group / str(name) / "c" / str(number))  # before the block is recorded as written
+        numbers = range(start // array.chunks[0], -(-(start + field.shape[0]) // array.chunks[0]))
+        written += [group / str(name) / "c" / str(number) for number in numbers]
+    sync_tree(*written)  # before the block is recorded as written
 
 
 def _require_same_data(partial: Path, out: Path, document: Mapping[str, Any]) -> None:

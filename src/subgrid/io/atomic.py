@@ -123,17 +123,16 @@ def sync_folder(path: Path) -> None:
             os.close(number)
 
 
-def sync_tree(path: Path) -> None:
-    """Wait until the disk holds a folder with all that is in it.
+def sync_tree(*paths: Path) -> None:
+    """Wait until the disk holds folders with all that is in them.
 
     Raises:
         OSError: as `sync`.
     """
-    folders = [(Path(folder), names) for folder, _, names in os.walk(path)]
-    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
+    folders = [(Path(folder), names) for path in paths for folder, _, names in os.walk(path)]
+    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:  # a disk writes many files together almost as fast as one
         list(threads.map(sync, [folder / name for folder, names in folders for name in names]))
-    for folder, _ in folders:
-        sync_folder(folder)
+        list(threads.map(sync_folder, [folder for folder, _ in folders]))
 
 
 def write_text(path: Path, text: str) -> None:

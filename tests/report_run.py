@@ -245,7 +245,7 @@ def make_run(path: Path, *, samples: xr.Dataset | None = None, whole: bool = Fal
     samples.to_netcdf(folder / "samples.nc")
     make_spectra(samples, factor).to_netcdf(folder / "spectra.nc")
     times = [str(samples["valid_time"].values[i]) for i in (0, -1)]
-    about: dict[str, Any] = {"system": system, "weights": "best", "num_times": samples.sizes["valid_time"]}
+    about: dict[str, Any] = {"system": system, "weights": "last", "num_times": samples.sizes["valid_time"]}
     about |= {"period": times, "factor": factor, "data_range": {"t2m": 60.0, "u10": 40.0}}
     about |= {"units": {"t2m": "K", "u10": "m s-1"}, "parameters": 946189, "level": 0.95}
     about |= {"notes": ["left out: t2m ms_ssim: fields of 48 x 64 cells are too small"] if whole else []}

@@ -35,7 +35,7 @@ def test_the_page_is_current() -> None:
         ("losses.perceptual.layer", "losses.perceptual.layer", 1),
         ("content.losses.perceptual.layer", "losses.perceptual.layer", 1),
         ("content", "content.share", 3),
-        ("data", "data.source", 16),
+        ("data", "data.source", 17),
         ("relativistic", "losses.adversarial.mean", 2),
     ],
 )

@@ -96,7 +96,8 @@ def run_command(line: str, monkeypatch: pytest.MonkeyPatch) -> str:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), pytest.raises(SystemExit) as exit_:
         main()
-    assert exit_.value.code == 0, f"{line}\n{printed.getvalue()}"
+    warned = line.startswith("subgrid check") and exit_.value.code == 1  # usable, with warnings
+    assert exit_.value.code == 0 or warned, f"{line}\n{printed.getvalue()}"
     if target < len(words):
         Path(words[target + 1]).write_text(printed.getvalue(), encoding="utf-8")
     return printed.getvalue()

@@ -10,7 +10,7 @@ import sys
 import warnings
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -315,7 +315,7 @@ def downscale(
             progress=progress,
             notify=_note,
         )
-    typer.echo(f"{out}: {', '.join(f'{d} {n}' for d, n in fine.sizes.items())}")
+    typer.echo(f"{out}: {_sizes(fine)}")
 
 
 @app.command(epilog="Example: subgrid sample runs/gan fields.nc --num 16")
@@ -337,7 +337,7 @@ def sample(
     fields = run_sample(
         run, out, num=num, seed=seed, weights=option.as_weights(weights), overwrite=overwrite, trust=trust
     )
-    typer.echo(f"{out}: {', '.join(f'{d} {n}' for d, n in fields.sizes.items())}")
+    typer.echo(f"{out}: {_sizes(fields)}")
 
 
 @app.command(epilog="Example: subgrid study studies/ablation.toml --out studies/ablation --workers 2")
@@ -435,6 +435,11 @@ def demo(
 
 INTERRUPTED = 130
 FILE_ERRORS = (PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
+
+
+def _sizes(fields: Any) -> str:
+    """The sizes of the fields, without the two ends of cell bounds."""
+    return ", ".join(f"{dim} {size}" for dim, size in fields.sizes.items() if dim != "bnds")
 
 
 def main() -> None:

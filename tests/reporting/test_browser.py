@@ -292,6 +292,7 @@ def shares(before: npt.NDArray[np.int64], after: npt.NDArray[np.int64], x: int, 
 def test_all_maps_are_dragged_together(study: Visit) -> None:
     study.page.get_by_role("button", name="Zoom in").click()
     ranges = np.array(study.ask("probe.ranges('study-map-truth')"))
+    study.page.wait_for_timeout(1000)  # the zoomed maps are drawn one after another
     before = {name: study.pixels(f"study-map-{name}") for name in ("gain", "first-error", "coarse")}
     x, y = study.place("study-map-truth", 12, 16, SHAPE)
     box = study.ask("probe.frame('study-map-truth')")

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from subgrid.config.files import RENAMED, recipe_names
 from subgrid.config.schema import Config, PartConfig, load_config
 from subgrid.errors import ConfigError, RunError
+from subgrid.io.tensors import load_tensors
 from subgrid.models import DISCRIMINATORS, GENERATORS, build, count_parameters
 from subgrid.models.protocols import complete_generator
 
@@ -108,7 +108,11 @@ def load_generator(
     check_trust(run.config, run.path, trust, ["generator"])
     generator = build_generator(run.config, len(run.static_scale), run.patch_shape)
     tensors = _read_weights(run, weights) if interpolate is None else _blend_weights(run, weights, interpolate)
-    generator.load_state_dict(tensors)
+    try:
+        generator.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"the weights {weights!r} of {run.path} are not those of its generator ({reason}).") from None
     return generator.eval()
 
 
@@ -141,7 +145,7 @@ def _read_weights(run: Run, weights: Weights) -> dict[str, Tensor]:
             f"{run.path} has no weights {weights!r}; available: {', '.join(available) or 'none yet'}. "
             + ("Choose one of these." if available else "Train first, or resume with `subgrid train ... --resume`.")
         )
-    return load_file(file)
+    return load_tensors(file)[0]
 
 
 def describe_weights(weights: str, interpolate: float | None) -> str:

@@ -14,7 +14,6 @@ Every file is replaced whole, so that a reader or a resumed run never sees a par
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,10 +29,12 @@ from subgrid.data.patches import patch_shape
 from subgrid.data.scaling import Field, Scaling, scaling_of, static_channel
 from subgrid.data.store import Store, open_store
 from subgrid.errors import RunError, nearest
-from subgrid.io.atomic import write_json, write_netcdf
+from subgrid.io.atomic import read_json, write_json, write_netcdf
 from subgrid.io.lock import LOCK
 from subgrid.io.provenance import describe_process
 
+AGAIN = "Train the run again, or copy the file from a backup."
+USED_FACTS = ("store", "fingerprint", "static", "periods", "num_times")
 REQUIRED = ("config.json", "provenance.json", "statistics.json", "grid.nc")
 
 
@@ -151,9 +152,17 @@ def load_run(path: str | Path) -> Run:
             f"{path} is not a run directory: it has no {', '.join(missing)}. Create one with "
             f"`subgrid train CONFIG --out {path}`."
         )
-    provenance, statistics = (json.loads((path / name).read_text(encoding="utf-8")) for name in REQUIRED[1:3])
-    with xr.open_dataset(path / "grid.nc", engine="netcdf4") as grid:
-        return Run(path, load_config(path / "config.json"), provenance, statistics, grid.load())
+    config = load_config(path / "config.json")
+    provenance, statistics = (read_json(path / name, AGAIN) for name in REQUIRED[1:3])
+    absent = [f"{key} in provenance.json" for key in USED_FACTS if key not in provenance]
+    absent += [f"{name} in statistics.json" for name in config.data.variables if name not in statistics]
+    if absent:
+        raise RunError(f"{path} is damaged: there is no {', no '.join(absent)}. {AGAIN}")
+    try:
+        with xr.open_dataset(path / "grid.nc", engine="netcdf4") as grid:
+            return Run(path, config, provenance, statistics, grid.load())
+    except (OSError, RuntimeError) as error:  # the NetCDF library raises both
+        raise RunError(f"{path / 'grid.nc'} is damaged ({error}). {AGAIN}") from None
 
 
 def store_of(run: Run, path: str | Path | None = None) -> Store:
@@ -196,4 +205,4 @@ def _grid(store: Store) -> xr.Dataset:
 def notes_of(path: str | Path) -> list[str]:
     """Return the notes for the user that a finished training left; empty if it has not finished."""
     file = Path(path) / "finished.json"
-    return list(json.loads(file.read_text(encoding="utf-8")).get("notes", [])) if file.is_file() else []
+    return list(read_json(file, AGAIN).get("notes", [])) if file.is_file() else []

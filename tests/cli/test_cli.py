@@ -228,9 +228,10 @@ def test_the_systems_own_refusals_are_one_line_too(subgrid, monkeypatch: pytest.
 
     monkeypatch.setattr("subgrid.studies.page.report", denied)
     done = subgrid("report", "run")
-    assert (done.code, done.err) == (
-        2,
-        "subgrid: /elsewhere/report.html: Permission denied; give another path, or change its permissions.\n",
+    assert done.code == 2
+    assert done.err == (
+        "subgrid: /elsewhere/report.html: Permission denied. Give another path, or change its permissions. An earlier page "
+        "is kept as it was; run the same command again.\n"
     )
 
 
@@ -310,7 +311,7 @@ def test_interrupted_by_the_user(folder: Path, tiny_store: Path, tmp_path: Path)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err == "subgrid: interrupted. Completed checkpoints are kept; continue with train --resume.\n"
+    assert err == "subgrid: interrupted. Completed checkpoints are kept; continue with the same command and --resume.\n"
     assert (tmp_path / "run" / "state.safetensors").exists()
 
 

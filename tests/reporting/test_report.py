@@ -518,7 +518,8 @@ def test_palette_of_maps_keeps_their_colours(samples: xr.Dataset) -> None:
 @pytest.mark.usefixtures("plain")
 def test_existing_report_survives_a_failure(tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "r.html"
-    out.write_text("old")
+    report([run], out)
+    old = out.read_bytes()
 
     def broken(self: Path, text: str, encoding: str) -> int:
         self.write_bytes(text[:10].encode())
@@ -527,8 +528,16 @@ def test_existing_report_survives_a_failure(tmp_path: Path, run: Path, monkeypat
     monkeypatch.setattr(Path, "write_text", broken)
     with pytest.raises(OSError, match="disk full"):
         report([run], out)
-    assert out.read_bytes() == b"old"
+    assert out.read_bytes() == old
     assert [file.name for file in tmp_path.iterdir()] == ["r.html"]
+
+
+def test_a_file_that_is_no_report_is_not_replaced(tmp_path: Path, run: Path) -> None:
+    for name in ("thesis.html", "truth.nc"):
+        (tmp_path / name).write_text("<html>years of work")
+        with pytest.raises(RunError, match=rf"{name} already exists and is no report of this program; choose another"):
+            report([run], tmp_path / name)
+        assert (tmp_path / name).read_text() == "<html>years of work"
 
 
 def message(runs: list[Path], out: Path) -> str:

@@ -16,6 +16,7 @@ import typer
 
 from subgrid import __version__
 from subgrid.cli import options as option
+from subgrid.cli.stopped import FILE_ERRORS, describe_file_error, what_is_kept
 from subgrid.errors import SubgridError
 
 app = typer.Typer(
@@ -434,7 +435,6 @@ def demo(
 
 
 INTERRUPTED = 130
-FILE_ERRORS = (PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
 
 
 def _sizes(fields: Any) -> str:
@@ -443,15 +443,19 @@ def _sizes(fields: Any) -> str:
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line on standard error."""
+    """Run the command line; what a user can put right is one line on standard error, with exit code 2 (Ctrl-C: 130)."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that has no ⁻ must not stop a command
     warnings.filterwarnings("ignore", message="Unable to decode time axis")  # dates past 2262 become cftime
     try:
         code = app(args=sys.argv[1:] or ["--help"], prog_name="subgrid", standalone_mode=False)
-    except (SubgridError, *FILE_ERRORS) as error:
-        _fail(_message(error))
+    except SubgridError as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.errno not in FILE_ERRORS:
+            raise
+        _fail(describe_file_error(error, sys.argv))
     except KeyboardInterrupt:
         code = INTERRUPTED
     except Exception as error:
@@ -460,15 +464,8 @@ def main() -> None:
         command = getattr(getattr(error, "ctx", None), "command_path", "subgrid")
         _fail(f"{error.format_message()} Try `{command} --help`.")
     if code == INTERRUPTED:
-        typer.echo("subgrid: interrupted. Completed checkpoints are kept; continue with train --resume.", err=True)
+        typer.echo(f"subgrid: interrupted. {what_is_kept(sys.argv)}".rstrip(), err=True)
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _message(error: BaseException) -> str:
-    """The message of an error of ours, or that of the operating system with the file it is about."""
-    if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror or error}; give another path, or change its permissions."
-    return str(error)
 
 
 def _fail(message: str) -> NoReturn:

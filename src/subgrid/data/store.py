@@ -21,8 +21,10 @@ from subgrid.data.grid import spatial_dims
 from subgrid.data.identity import check_chunks
 from subgrid.data.splits import SPLITS, Indices
 from subgrid.errors import RunError
+from subgrid.io.atomic import read_json
 
 FORMAT = 1
+AGAIN = "Remove the store, and make it again (`subgrid prepare`)."
 FILES_CHANGED = "its source files have changed"
 
 
@@ -82,21 +84,28 @@ def open_store(path: str | Path) -> Store:
         interrupted = partial_folder(path).exists()
         hint = "Its preparation was interrupted; prepare it again to resume" if interrupted else "Make one"
         raise RunError(f"{path} is not a training store (no store.json in it). {hint} (`subgrid prepare`).")
-    meta = json.loads((path / "store.json").read_text())
+    meta = read_json(path / "store.json", AGAIN)
     if meta.get("format") != FORMAT:
         raise RunError(
             f"{path} has store format {meta.get('format')!r}; this version reads {FORMAT}. Make the store again "
             "(`subgrid prepare`)."
         )
-    hr, lr = (xr.open_zarr(path / group, consolidated=False, chunks=None) for group in ("hr", "lr"))
-    static = None
-    if (path / "static").is_dir():
-        static = xr.open_zarr(path / "static", consolidated=False, chunks=None)
+    hr, lr = (_open_group(path / group) for group in ("hr", "lr"))
+    static = _open_group(path / "static") if (path / "static").is_dir() else None
     for group in ("hr", "lr"):
         check_chunks(path / group, meta["variables"])
     if "digest" in meta:  # earlier versions left out chunks of static fields that hold nothing but the fill value
         check_chunks(path / "static", meta.get("static", {}))
     return Store(path, hr, lr, static, meta)
+
+
+def _open_group(path: Path) -> xr.Dataset:
+    """Open a group of a store, its fields still on disk."""
+    try:
+        fields: xr.Dataset = xr.open_zarr(path, consolidated=False, chunks=None)
+    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:  # broken JSON is a ValueError
+        raise RunError(f"{path} is damaged or missing ({error}). {AGAIN}") from None
+    return fields
 
 
 def describe_store(path: str | Path) -> list[str]:
@@ -117,7 +126,7 @@ def describe_store(path: str | Path) -> list[str]:
 
 def other_request(path: Path, request: Mapping[str, Any]) -> str | None:
     """Say in what the complete store at `path` differs from this request; None if in nothing."""
-    meta, wanted = json.loads((path / "store.json").read_text()), json.loads(json.dumps(request))
+    meta, wanted = read_json(path / "store.json", AGAIN), json.loads(json.dumps(request))
     before, now = meta.get("files", []), wanted.get("files", [])
     if now and len(before) == len(now):  # earlier versions recorded less of a Zarr folder
         wanted["files"] = [new[: len(old)] for new, old in zip(now, before, strict=True)]

@@ -21,7 +21,7 @@ from subgrid.data.findings import ValueCheck
 from subgrid.data.grid import Method, check_nesting, coarsen, is_periodic, spatial_dims
 from subgrid.data.identity import axes_digest, check_chunks, data_difference, fields_digest, store_digest
 from subgrid.data.splits import SPLITS, Indices
-from subgrid.data.store import FORMAT, partial_folder
+from subgrid.data.store import AGAIN, FORMAT, partial_folder
 from subgrid.errors import RunError, SourceError
 from subgrid.io.atomic import read_json, remove, sync_tree, write_json
 from subgrid.io.console import Progress, silent
@@ -219,7 +219,7 @@ def _write_block(group: Path, block: xr.Dataset, start: int) -> None:
 
 def _require_same_data(partial: Path, out: Path, document: Mapping[str, Any]) -> None:
     """Refuse to replace a store with other data; the new one is removed."""
-    difference = data_difference(json.loads((out / "store.json").read_text()), document)
+    difference = data_difference(read_json(out / "store.json", AGAIN), document)
     if difference is None:
         return
     shutil.rmtree(partial, ignore_errors=True)

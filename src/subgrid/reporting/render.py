@@ -27,6 +27,13 @@ MAX_BYTES = 6_000_000
 FIELD_BYTES = 2_300_000  # of them for the fields of the maps
 START_DPI = 96
 LEAST_DPI = 40
+_HEAD = b"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<"""  # of the template; earlier versions have no more that names their maker
 NUM_GREYS = 32  # of the 256 colours in the image of a map, for its text and lines
 
 
@@ -34,12 +41,20 @@ def check_out(out: str | Path) -> Path:
     """Return the file to write.
 
     Raises:
-        RunError: it is a directory.
+        RunError: it is a directory, or a file that is no page of this program.
     """
     out = Path(out)
+    if out.is_file() and not _is_page(out):
+        raise RunError(f"{out} already exists and is no report of this program; choose another name (out, or --out).")
     if out.is_dir():
         raise RunError(f"{out} is a directory; expected the name of a file to write, e.g. {out / 'report.html'}.")
     return out
+
+
+def _is_page(path: Path) -> bool:
+    """Whether a file is a page that `write_page` wrote; also true of an empty file, as nothing is lost with it."""
+    with path.open("rb") as file:
+        return file.read(len(_HEAD)) in (_HEAD, b"")
 
 
 def write_page(page: Mapping[str, Any], groups: Sequence[SystemGroup], out: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import traceback
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ import torch
 from subgrid.config.schema import Config
 from subgrid.errors import RunError, SubgridError
 from subgrid.evaluation.evaluate import evaluate
-from subgrid.io.atomic import write_json, write_text
+from subgrid.io.atomic import read_json, write_json, write_text
 from subgrid.io.console import Progress, silent
 from subgrid.networks import describe_weights
 from subgrid.training.train import train
@@ -122,7 +121,7 @@ def read_facts(job: Job) -> dict[str, Any]:
     out = Path(job.out)
     facts: dict[str, Any] = {}
     for path in (out / "finished.json", out / "evaluation" / "evaluation.json", out / FACTS):
-        facts |= json.loads(path.read_text(encoding="utf-8"))
+        facts |= read_json(path, f"Remove the run {out}, and run the study again.")
     return facts
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from subgrid.errors import RunError
+from subgrid.io.atomic import read_json
 from subgrid.reporting.merge_runs import merge_systems
 from subgrid.scores.registry import BASELINES, TRUTH
 from subgrid.scores.score_table import update_names
@@ -96,7 +96,7 @@ def load_finished(folder: str | Path) -> FinishedStudy:
         raise RunError(
             f"{folder} is not the folder of a finished study: it has no {', '.join(missing)}. Run `subgrid study` first."
         )
-    facts = json.loads((folder / STUDY_FILE).read_text(encoding="utf-8"))
+    facts = read_json(folder / STUDY_FILE, "Run the study again in another folder.")
     names = [name for name in (*TABLES, *OPTIONAL) if (folder / f"{name}.csv").is_file()]
     read = {name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values=[""]) for name in names}
     tables = {name: fill_texts(update_names(table)) for name, table in read.items()}

@@ -19,7 +19,7 @@ from subgrid.config.files import flatten, rename_old_keys
 from subgrid.config.schema import DESCRIPTIONS, defaults
 from subgrid.data.store import open_store
 from subgrid.errors import ConfigError, RunError, SubgridError
-from subgrid.io.atomic import write_csv, write_json
+from subgrid.io.atomic import read_json, write_csv, write_json
 from subgrid.io.console import tracker
 from subgrid.io.lock import LOCK, locked
 from subgrid.io.provenance import PACKAGES, describe_process
@@ -243,7 +243,7 @@ def _read_earlier(folder: Path, plan: Plan) -> dict[str, Any] | None:
         if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - {"stores", LOCK}):
             raise RunError(f"{folder} exists and is not the folder of a study; choose another --out.")
         return None
-    earlier: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    earlier = read_json(file, "Choose another --out.")
     changes = list(_changes(earlier, _describe(plan)))
     if changes:
         raise RunError(

@@ -110,7 +110,7 @@ def check_evaluation(out: Path) -> None:
     file, remedy = out / "evaluation" / "evaluation.json", f"evaluate it again with `subgrid evaluate {out}`."
     if not file.is_file():
         raise RunError(f"{out} has no complete evaluation, as {file.name} is missing; {remedy}")
-    about = json.loads(file.read_text(encoding="utf-8"))
+    about = read_json(file, f"E{remedy[1:]}")
     which = describe_weights(about.get("weights", "last"), about.get("interpolate"))
     if which != describe_weights("last", None):
         raise RunError(f"{file.parent} holds scores of the {which}, but a study compares the last weights; {remedy}")

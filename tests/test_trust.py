@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 import subgrid
-from subgrid.errors import SubgridError
+from subgrid.errors import RunError, SubgridError
 from subgrid.networks import load_generator
 from subgrid.run import load_run
 
@@ -70,7 +70,9 @@ def test_a_strange_generator_is_not_imported(strange_run: Callable[[str], Path],
 
 def test_the_user_may_allow_it(strange_run: Callable[[str], Path], tmp_path: Path) -> None:
     run = strange_run("generator")
-    with pytest.raises(RuntimeError, match="state_dict"):  # it was built; its weights are another network's
+    with pytest.raises(
+        RunError, match="are not those of its generator"
+    ):  # it was built; its weights are another network's
         load_generator(load_run(run), trust=True)
     assert (tmp_path / "imported").exists()
 
@@ -98,5 +100,5 @@ def test_loading_a_run_reads_no_weights_made_elsewhere(strange_run: Callable[[st
     config = json.loads((run / "config.json").read_text("utf-8"))
     config["generator"] = {"name": "resnet18", "weights": str(tmp_path / "secret.pth")}
     (run / "config.json").write_text(json.dumps(config))
-    with pytest.raises(RuntimeError, match="state_dict"):  # not that there is no such file
+    with pytest.raises(RunError, match="are not those of its generator"):  # not that there is no such file
         load_generator(load_run(run))
